@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""gen - Kubernetes' schemas and the codec's side table, from the fact tables.
+
+Run by hand when the facts change; what it writes is committed, the build needs no Python:
+
+    runtime/api/gen/gen.py FACTS
+
+reads FACTS/k8s-{proto-fields,proto-packages,proto-removed-or-changed,field-optionality,merge-keys}.tsv
+and runtime/api/gen/actors.tsv (our own kinds, in the same columns), writes proto/k8s/*.proto,
+proto/troupe/actors.proto and runtime/api/fields.inc.
+
+The .proto files hold what protobuf needs. What it cannot say goes to the side table: Go's field
+order (which is JSON's), JSON names, what is written when empty, which fields are inlined, and how
+lists merge.
+"""
+import collections
+import csv
+import os
+import sys
+
+RELEASE = (1, 33)       # what the API server serves; fields and messages of later ones are unknown
+GROUP_VERSIONS = [
+    'meta/v1', 'runtime', 'resource', 'intstr', 'core/v1', 'apps/v1', 'apps/v1beta1',
+    'apps/v1beta2', 'extensions/v1beta1', 'discovery/v1', 'coordination/v1', 'events/v1',
+    'batch/v1', 'autoscaling/v1', 'autoscaling/v2', 'policy/v1', 'rbac/v1', 'networking/v1',
+    'storage/v1', 'scheduling/v1', 'node/v1', 'authentication/v1', 'authorization/v1',
+    'admissionregistration/v1',
+]
+OWN = 'actors'          # io.troupe.actors.v1: rows in actors.tsv, file in proto/troupe
+SCALARS = {'string', 'bytes', 'bool', 'int32', 'int64', 'double'}
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../..'))
+
+
+def rows_of(path):
+    with open(path, encoding='utf-8') as f:
+        return list(csv.DictReader(f, delimiter='\t', quoting=csv.QUOTE_NONE))
+
+
+class Field:
+    def __init__(self, row):
+        self.name, self.number = row['field_name'], int(row['number'])
+        self.type, self.label = row['type'], row['label']
+        json = row['json_name']
+        self.inline = json == '(inline)'
+        self.json = self.name if json.startswith('(') else json
+
+
+class Message:
+    def __init__(self, gv, name):
+        self.gv, self.name = gv, name
+        self.fields = []        # in the order of the facts
+        self.reserved = set()
+
+    def key(self):
+        return self.gv.replace('/', '.') + '.' + self.name
+
+
+class Schema:
+    """Everything that is served, as messages by 'core.v1.Pod'."""
+
+    def __init__(self, facts):
+        self.packages = {r['group_version']: r['proto_package']
+                         for r in rows_of(facts + '/k8s-proto-packages.tsv')}
+        self.packages[OWN] = 'io.troupe.actors.v1'
+        self.messages = collections.OrderedDict()
+        self.read(rows_of(facts + '/k8s-proto-fields.tsv'), set(GROUP_VERSIONS))
+        self.read(rows_of(os.path.dirname(os.path.abspath(__file__)) + '/actors.tsv'), {OWN})
+        for r in rows_of(facts + '/k8s-proto-removed-or-changed.tsv'):
+            m = self.messages.get(r['group_version'].replace('/', '.') + '.' + r['message'])
+            if m and r['what'].startswith('removed'):
+                m.reserved.add(int(r['number']))
+        for m in self.messages.values():
+            m.reserved -= {f.number for f in m.fields}
+
+    def read(self, rows, wanted):
+        for r in rows:
+            if r['group_version'] not in wanted:
+                continue
+            m = Message(r['group_version'], r['message'])
+            late = tuple(map(int, r['since'].lstrip('<=').split('.'))) > RELEASE
+            known = self.messages.get(m.key())
+            if not known and late:
+                continue
+            m = self.messages.setdefault(m.key(), m)
+            if r['field_name'].startswith('('):
+                continue
+            if late:
+                m.reserved.add(int(r['number']))
+            else:
+                m.fields.append(Field(r))
+
+    def group_versions(self):
+        return list(collections.OrderedDict.fromkeys(m.gv for m in self.messages.values()))
+
+
+# ---- .proto files ----------------------------------------------------------------------------------
+def proto_file(gv):
+    return 'troupe/actors.proto' if gv == OWN else 'k8s/%s.proto' % gv.replace('/', '_')
+
+
+def c_package(gv):
+    """core/v1 -> core, apps/v1beta1 -> apps_v1beta1: the served version has the short name."""
+    group, _, version = gv.partition('/')
+    return group if version in ('', 'v1') else group + '_' + version
+
+
+def split_type(t):
+    """'core.v1.Pod' -> ('core/v1', 'Pod'); 'intstr.IntOrString' -> ('intstr', 'IntOrString')"""
+    gv, _, name = t.rpartition('.')
+    return gv.replace('.', '/'), name
+
+
+def proto_type(schema, t, gv, imports):
+    if t in SCALARS:
+        return t
+    assert t in schema.messages, t
+    other, name = split_type(t)
+    if other != gv:
+        imports.add(other)
+    return '.%s.%s' % (schema.packages[other], name)
+
+
+def proto_field(schema, f, gv, imports):
+    if f.label == 'map':
+        key, value = f.type[len('map<'):-1].split(',')
+        decl = 'map<%s, %s>' % (key, proto_type(schema, value.strip(), gv, imports))
+    else:
+        decl = f.label + ' ' + proto_type(schema, f.type, gv, imports)
+    return '  %s %s = %d;' % (decl, f.name, f.number)
+
+
+def proto_text(schema, gv):
+    imports, body = set(), []
+    for m in schema.messages.values():
+        if m.gv != gv:
+            continue
+        body.append('message %s {' % m.name)
+        if m.reserved:
+            body.append('  reserved %s;' % ', '.join(map(str, sorted(m.reserved))))
+        body += [proto_field(schema, f, gv, imports) for f in m.fields]
+        body += ['}', '']
+    head = ['// Made by runtime/api/gen/gen.py: Kubernetes %d.%d\'s %s, number for number.'
+            % (RELEASE + (gv,)) if gv != OWN else
+            '// Made by runtime/api/gen/gen.py from actors.tsv: what a cluster is made of, as API objects.',
+            'syntax = "proto2";', 'package %s;' % schema.packages[gv],
+            'import "protobuf-c/protobuf-c.proto";']
+    head += ['import "%s";' % proto_file(i) for i in sorted(imports)]
+    head += ['option (pb_c_file).c_package = "%s";' % c_package(gv)]
+    head += ['option (pb_c_file).%s;' % o for o in
+             ('gen_pack_helpers = false', 'gen_init_helpers = false', 'const_strings = true')]
+    return '\n'.join(head + [''] + body[:-1]) + '\n'
+
+
+def write(path, text):
+    path = os.path.join(ROOT, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text)
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    schema = Schema(sys.argv[1])
+    for gv in schema.group_versions():
+        write('proto/' + proto_file(gv), proto_text(schema, gv))
+
+
+main()
