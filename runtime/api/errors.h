@@ -15,6 +15,7 @@ typedef struct {
     arena_t *arena;
     field_error_t *at;
     size_t len, cap;
+    size_t dropped;     // past FIELD_ERRORS_MAX
 } field_errors_t;
 enum { FIELD_ERRORS_MAX = 256 };   // further ones are counted, not kept
 
@@ -25,12 +26,16 @@ void field_required(field_errors_t *e, const char *path, const char *detail);
 void field_invalid_str(field_errors_t *e, const char *path, const char *value, const char *detail);
 void field_invalid_int(field_errors_t *e, const char *path, int64_t value, const char *detail);
 void field_invalid_raw(field_errors_t *e, const char *path, const char *printed, const char *detail);
-void field_not_supported(field_errors_t *e, const char *path, const char *value, const char *const *supported);   // NULL-ended, printed sorted
+void field_not_supported(field_errors_t *e, const char *path, const char *value, const char *const *supported);   // NULL-ended, printed as given
 void field_duplicate(field_errors_t *e, const char *path, const char *value);
+void field_duplicate_raw(field_errors_t *e, const char *path, const char *printed);
 void field_forbidden(field_errors_t *e, const char *path, const char *detail);
 void field_too_long(field_errors_t *e, const char *path, int max);
 void field_too_many(field_errors_t *e, const char *path, int actual, int max);
 void field_not_found(field_errors_t *e, const char *path, const char *value);
+void field_internal(field_errors_t *e, const char *path, const char *error);
+// A string value as it is printed: in quotes, with Go's escapes.
+const char *field_quoted(field_errors_t *e, const char *value);
 // "spec.x: Required value: detail" – one error as it is printed.
 const char *field_error_text(arena_t *arena, const field_error_t *one);
 
