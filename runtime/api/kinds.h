@@ -22,6 +22,7 @@ typedef struct {
     const char *(*cell)(arena_t *arena, const ProtobufCMessage *obj, int64_t now_wall_ms);
 } column_t;
 
+// Pointers to functions may be NULL: nothing to do for this kind.
 struct kind {
     const char *group, *version, *name;     // "apps", "v1", "Deployment"
     const char *plural, *singular;
@@ -47,9 +48,11 @@ struct kind {
     void (*prepare_update)(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
     // Field selectors beyond metadata.name and metadata.namespace; JSON paths separated by spaces.
     const char *selectable_fields;
-    const column_t *columns;                // ends with a row whose name is NULL
+    const column_t *columns;                // ends with a row whose name is NULL; NULL: Name and Age
 };
 
+// Beside the resources, kind_find and kind_by_api_version know the kinds that exist only as bodies
+// of requests and answers: Binding, Scale, Status. Their plural is NULL.
 const kind_t *kind_find(const char *group, const char *version, const char *name);
 const kind_t *kind_by_plural(const char *group, const char *version, const char *plural);
 const kind_t *kind_by_api_version(const char *api_version, const char *name);   // "apps/v1", "Deployment"
@@ -61,6 +64,11 @@ static inline const kind_t *kind_stored(const kind_t *k) { return k->stored_as ?
 const char *kind_api_version(arena_t *arena, const kind_t *k);      // "v1", "apps/v1"
 // "deployments.apps", "pods": as error texts and -o name (singular: "deployment.apps") name it.
 const char *kind_qualified_plural(arena_t *arena, const kind_t *k);
+const char *kind_qualified_singular(arena_t *arena, const kind_t *k);
+// The row whose message this is; several rows share no message. NULL: no kind's message.
+const kind_t *kind_of(const ProtobufCMessage *obj);
+// Is `word` one of the blank-separated words of `list` (short names, verbs, categories)?
+bool kind_has_word(const char *list, const char *word);
 
 // Every object's metadata is its field 1; made when missing.
 Meta__ObjectMeta *object_meta(arena_t *arena, ProtobufCMessage *obj);
@@ -70,9 +78,17 @@ const char *object_label(const ProtobufCMessage *obj, const char *key);        /
 const char *object_annotation(const ProtobufCMessage *obj, const char *key);
 void object_set_label(arena_t *arena, ProtobufCMessage *obj, const char *key, const char *value);       // NULL removes
 void object_set_annotation(arena_t *arena, ProtobufCMessage *obj, const char *key, const char *value);
+// The owner that controls this object; NULL: none.
+const Meta__OwnerReference *object_controller(const ProtobufCMessage *obj);
+
+// Time is kept in whole seconds, as Kubernetes keeps it; MicroTime in microseconds.
 Meta__Time *time_new(arena_t *arena, int64_t wall_ms);
 int64_t time_wall_ms(const Meta__Time *t);  // 0: unset
+Meta__MicroTime *microtime_new(arena_t *arena, int64_t wall_ms);
+int64_t microtime_wall_ms(const Meta__MicroTime *t);
 
-// The stored form: magic + version byte, then the packed object.
-blob_t *object_encode_stored(const ProtobufCMessage *obj) MUST_USE;
-void *object_decode_stored(arena_t *arena, const kind_t *k, bytes_t value) MUST_USE;   // NULL: corrupt
+// The stored form is Kubernetes' own: "k8s\0", then a runtime.Unknown that holds apiVersion, kind
+// and the packed object. The kind is found by the object's descriptor.
+blob_t *object_encode_stored(const ProtobufCMessage *obj) MUST_USE;                    // *returned*
+void *object_decode_stored(arena_t *arena, const kind_t *k, bytes_t value) MUST_USE;   // NULL: corrupt, or another kind
+bytes_t object_stored_packed(bytes_t value);   // the packed object inside, borrowed; at NULL: corrupt
