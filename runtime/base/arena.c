@@ -42,6 +42,15 @@ void *arena_alloc(arena_t *a, size_t size) {
     return memset(at, 0, size);
 }
 
+void arena_reserve(arena_t *a, size_t size) {
+    size_t need = (size + ALIGN_BYTES - 1) & ~(size_t)(ALIGN_BYTES - 1);
+    assert(need >= size);
+    if (a->head && a->head->cap - a->head->len >= need) return;
+    arena_chunk_t *chunk = chunk_new(need);
+    chunk->next = a->head;
+    a->head = chunk;
+}
+
 void arena_clear(arena_t *a) {
     arena_chunk_t *kept = NULL;
     while (a->head) {

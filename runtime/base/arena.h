@@ -15,6 +15,9 @@ typedef struct {
 } arena_t;
 
 void *arena_alloc(arena_t *a, size_t size);
+// The next `size` bytes come from one chunk of just that size, where that is more than is left: for
+// many small arenas that each hold one object of known size.
+void arena_reserve(arena_t *a, size_t size);
 // Releases everything; keeps one chunk of moderate size so that the next round allocates nothing.
 void arena_clear(arena_t *a);
 void arena_done(arena_t *a);   // releases everything, the kept chunk too
