@@ -24,7 +24,8 @@ typedef struct {
     const char *host;                      // source.host; NULL: none; borrowed
     uint64_t tag;                          // of its asks: its own within the actor
     map_t events, similar, budgets;        // what was told: see recorder.c
-    uint64_t sequence;
+    imap_t asks;                           // ask id -> key of `events`, owned
+    uint64_t sequence;                     // makes names unique within a millisecond
 } recorder_t;
 void recorder_init(recorder_t *r, const char *component, const char *host, uint64_t tag);
 void recorder_done(recorder_t *r);
