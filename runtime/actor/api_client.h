@@ -45,24 +45,26 @@ uint64_t api_patch(actor_t *me, const kind_t *k, const char *ns, const char *nam
                    const char *subresource, Api__Patch__Type type, const char *json,
                    int64_t expected_revision, uint64_t tag);
 typedef struct {
-    const char *uid;            // precondition; NULL: none
-    int64_t revision;           // precondition; 0: none
+    const char *uid;  // precondition; NULL: none
+    int64_t revision; // precondition; 0: none
     bool has_grace;
-    int64_t grace_seconds;      // meant only with has_grace
-    const char *propagation;    // NULL, "Background", "Foreground", "Orphan"
+    int64_t grace_seconds;   // meant only with has_grace
+    const char *propagation; // NULL, "Background", "Foreground", "Orphan"
 } api_delete_options_t;
 // options NULL: the kind's own grace, no precondition.
 uint64_t api_delete(actor_t *me, const kind_t *k, const char *ns, const char *name,
                     const api_delete_options_t *options, uint64_t tag);
-uint64_t api_current_revision(actor_t *me, uint64_t tag);   // -> Api__CurrentRevisionReply
+uint64_t api_current_revision(actor_t *me, uint64_t tag); // -> Api__CurrentRevisionReply
 
 // The object of a reply, unpacked as `k` into the arena. ERR_NOT_FOUND: the reply bears none.
 // ERR_MALFORMED: another kind, or not to be unpacked.
-err_t api_reply_object(arena_t *arena, const Api__Reply *reply, const kind_t *k, void **ret_obj) MUST_USE;
+err_t api_reply_object(arena_t *arena, const Api__Reply *reply, const kind_t *k,
+                       void **ret_obj) MUST_USE;
 // The revision at which the reply's write can be seen: the object's own where it bears one (a write
 // that changed nothing has the revision of the last that did), else the reply's.
 int64_t api_reply_revision(const Api__Reply *reply, const kind_t *k);
-int64_t object_revision(const ProtobufCMessage *obj);       // metadata.resourceVersion as a number; 0: none
+int64_t
+object_revision(const ProtobufCMessage *obj); // metadata.resourceVersion as a number; 0: none
 
 typedef struct {
     err_t err;
@@ -74,4 +76,5 @@ typedef struct {
 api_failure_t api_failure(arena_t *arena, const Actor__Failure *failure);
 
 // The resource of a kind, for requests built by hand; all strings borrowed.
-Api__Resource api_resource(const kind_t *k, const char *ns, const char *name, const char *subresource);
+Api__Resource api_resource(const kind_t *k, const char *ns, const char *name,
+                           const char *subresource);

@@ -1,20 +1,21 @@
 #include "runtime/actor/informer.h"
+#include "k8s/core_v1.pb-c.h"
 #include "runtime/actor/api_client.h"
 #include "runtime/base/log.h"
-#include "k8s/core_v1.pb-c.h"
 
 enum {
     WINDOW = STREAM_WINDOW_DEFAULT,
-    RETRY_FIRST_MS = 20,        // a killed API server is back within tens of milliseconds
+    RETRY_FIRST_MS = 20, // a killed API server is back within tens of milliseconds
     RETRY_MAX_MS = 5 * 1000,
-    KEY_MAX = 640,              // namespace (63) + name (253, files allow more) + '/'
+    KEY_MAX = 640, // namespace (63) + name (253, files allow more) + '/'
 };
 
-// ---- records --------------------------------------------------------------------------------------
+// ---- records
+// --------------------------------------------------------------------------------------
 
 record_t *record_ref(const record_t *r) {
     if (!r) return NULL;
-    record_t *mine = (record_t *)r;   // the count is the one thing about a record that changes
+    record_t *mine = (record_t *)r; // the count is the one thing about a record that changes
     mine->refs++;
     return mine;
 }
@@ -24,7 +25,7 @@ void record_unref(record_t **r_p) {
     if (!r) return;
     assert(r->refs > 0);
     if (--r->refs) return;
-    arena_t arena = r->arena;   // the record lies in it
+    arena_t arena = r->arena; // the record lies in it
     arena_done(&arena);
 }
 
@@ -45,14 +46,15 @@ static record_t *record_make(const ProtobufCMessage *object, size_t size_hint) {
     return r;
 }
 
-record_t *record_new(const ProtobufCMessage *object) {
-    return record_make(object, 0);
-}
+record_t *record_new(const ProtobufCMessage *object) { return record_make(object, 0); }
 
-// ---- sorted lists of records, and the indexes made of them ----------------------------------------
+// ---- sorted lists of records, and the indexes made of them
+// ----------------------------------------
 
 typedef VEC(const record_t *) record_vec_t;
-typedef struct { record_vec_t list; } bucket_t;
+typedef struct {
+    record_vec_t list;
+} bucket_t;
 
 // Where `key` stands, or would stand.
 static size_t list_find(const record_vec_t *list, const char *key, bool *ret_found) {
@@ -61,8 +63,10 @@ static size_t list_find(const record_vec_t *list, const char *key, bool *ret_fou
     if (high && strcmp(list->at[high - 1]->key, key) < 0) low = high;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (strcmp(list->at[mid]->key, key) < 0) low = mid + 1;
-        else high = mid;
+        if (strcmp(list->at[mid]->key, key) < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     *ret_found = low < list->len && streq(list->at[low]->key, key);
     return low;
@@ -71,8 +75,10 @@ static size_t list_find(const record_vec_t *list, const char *key, bool *ret_fou
 static void list_put(record_vec_t *list, const record_t *r) {
     bool found;
     size_t at = list_find(list, r->key, &found);
-    if (found) list->at[at] = r;
-    else vec_insert(list, at, r);
+    if (found)
+        list->at[at] = r;
+    else
+        vec_insert(list, at, r);
 }
 
 static void list_drop(record_vec_t *list, const char *key) {
@@ -100,11 +106,12 @@ static void index_drop(map_t *index, const char *key, const record_t *r) {
     free(bucket);
 }
 
-// ---- the informer ---------------------------------------------------------------------------------
+// ---- the informer
+// ---------------------------------------------------------------------------------
 
 typedef struct {
-    record_t *record;          // one reference
-    uint64_t seen;             // the listing that last saw it
+    record_t *record; // one reference
+    uint64_t seen;    // the listing that last saw it
 } entry_t;
 
 typedef struct {
@@ -115,18 +122,18 @@ typedef struct {
 struct informer {
     informer_spec_t spec;
     size_t indexes_len;
-    map_t entries;             // key -> entry_t
-    record_vec_t order;        // all records by key; the references are the entries'
-    map_t indexes[INFORMER_INDEXES_MAX];   // index key -> bucket_t
-    map_t buried;              // key -> revision of its deletion by us, until the watch is past it
+    map_t entries;                       // key -> entry_t
+    record_vec_t order;                  // all records by key; the references are the entries'
+    map_t indexes[INFORMER_INDEXES_MAX]; // index key -> bucket_t
+    map_t buried; // key -> revision of its deletion by us, until the watch is past it
     subscriber_t subscribers[INFORMER_SUBSCRIBERS_MAX];
     size_t subscribers_len;
-    uint64_t stream;           // ask id of the open watch; 0: none
-    int64_t revision;          // everything up to here was seen; 0: start with a listing
+    uint64_t stream;  // ask id of the open watch; 0: none
+    int64_t revision; // everything up to here was seen; 0: start with a listing
     bool synced, listing;
-    uint64_t listings;         // count: marks what the present one has seen
-    unsigned failures;         // in a row, for the back-off
-    arena_t scratch;           // one event's object while it is taken in
+    uint64_t listings; // count: marks what the present one has seen
+    unsigned failures; // in a row, for the back-off
+    arena_t scratch;   // one event's object while it is taken in
 };
 
 informer_t *informer_new(const informer_spec_t *spec) {
@@ -170,7 +177,8 @@ void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg)
     inf->subscribers[inf->subscribers_len++] = (subscriber_t){changed, arg};
 }
 
-// ---- changes --------------------------------------------------------------------------------------
+// ---- changes
+// --------------------------------------------------------------------------------------
 
 static void index_all(informer_t *inf, const record_t *r, bool put) {
     for (size_t i = 0; i < inf->indexes_len; i++) {
@@ -178,8 +186,10 @@ static void index_all(informer_t *inf, const record_t *r, bool put) {
         size_t len = inf->spec.indexes[i](r->object, keys);
         assert(len <= INDEX_KEYS_MAX);
         for (size_t j = 0; j < len; j++) {
-            if (put) index_put(&inf->indexes[i], keys[j], r);
-            else index_drop(&inf->indexes[i], keys[j], r);
+            if (put)
+                index_put(&inf->indexes[i], keys[j], r);
+            else
+                index_drop(&inf->indexes[i], keys[j], r);
         }
     }
 }
@@ -262,7 +272,8 @@ void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, i
     drop_at(inf, key, revision);
 }
 
-// ---- the stream -----------------------------------------------------------------------------------
+// ---- the stream
+// -----------------------------------------------------------------------------------
 
 static void open_watch(informer_t *inf, actor_t *me) {
     assert(!inf->stream);
@@ -316,7 +327,8 @@ static void finish_listing(informer_t *inf, int64_t revision) {
     VEC(char *) gone = {0};
     for (size_t i = 0; i < inf->order.len; i++) {
         const entry_t *entry = map_get(&inf->entries, inf->order.at[i]->key);
-        if (is_stale(entry, inf->listings, revision)) vec_push(&gone, str_dup(inf->order.at[i]->key));
+        if (is_stale(entry, inf->listings, revision))
+            vec_push(&gone, str_dup(inf->order.at[i]->key));
     }
     for (size_t i = 0; i < gone.len; i++) {
         drop(inf, gone.at[i]);
@@ -401,7 +413,8 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag) {
     return true;
 }
 
-// ---- questions ------------------------------------------------------------------------------------
+// ---- questions
+// ------------------------------------------------------------------------------------
 
 const kind_t *informer_kind(const informer_t *inf) { return inf->spec.kind; }
 bool informer_is_synced(const informer_t *inf) { return inf->synced; }
@@ -426,7 +439,8 @@ records_t informer_by(informer_t *inf, size_t index, const char *key) {
     return bucket ? (records_t){bucket->list.at, bucket->list.len} : (records_t){0};
 }
 
-// ---- the common indexes ---------------------------------------------------------------------------
+// ---- the common indexes
+// ---------------------------------------------------------------------------
 
 size_t index_by_namespace(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]) {
     ret_keys[0] = or_empty(object_meta_read(object)->namespace_);
@@ -441,11 +455,13 @@ size_t index_by_owner_uid(const ProtobufCMessage *object, const char *ret_keys[I
     return len;
 }
 
-size_t index_by_controller_uid(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]) {
+size_t index_by_controller_uid(const ProtobufCMessage *object,
+                               const char *ret_keys[INDEX_KEYS_MAX]) {
     const Meta__ObjectMeta *meta = object_meta_read(object);
     ret_keys[0] = "";
     for (size_t i = 0; i < meta->n_ownerreferences; i++)
-        if (meta->ownerreferences[i]->controller) ret_keys[0] = or_empty(meta->ownerreferences[i]->uid);
+        if (meta->ownerreferences[i]->controller)
+            ret_keys[0] = or_empty(meta->ownerreferences[i]->uid);
     return 1;
 }
 
@@ -466,7 +482,8 @@ size_t index_by_service_name(const ProtobufCMessage *object, const char *ret_key
     return 1;
 }
 
-// ---- several --------------------------------------------------------------------------------------
+// ---- several
+// --------------------------------------------------------------------------------------
 
 informer_t *informers_add(informers_t *set, const informer_spec_t *spec) {
     for (size_t i = 0; i < set->all.len; i++) assert(set->all.at[i]->spec.tag != spec->tag);

@@ -7,8 +7,9 @@
 // and what is gone by then is told as deleted.
 //
 //     actor's rows                         actor's code
-//     WatchEvents, StreamEnd, Failure ──►  if (informers_handle(&self->informers, me, msg, body)) return;
-//     on_timer(tag)                   ──►  if (informers_timer(&self->informers, me, tag)) return;
+//     WatchEvents, StreamEnd, Failure ──►  if (informers_handle(&self->informers, me, msg, body))
+//     return; on_timer(tag)                   ──►  if (informers_timer(&self->informers, me, tag))
+//     return;
 //
 // Callbacks run inside the handler: they change the actor's state (mark a key as dirty) and nothing
 // else; settle acts. So a view is frozen for the round.
@@ -26,71 +27,84 @@
 // One object as of one revision. Immutable; keep it with record_ref. Not shared between threads.
 typedef struct record {
     uint32_t refs;
-    int64_t revision;                // metadata.resourceVersion
-    const char *key;                 // "ns/name", or "name" for kinds without namespace
-    const char *namespace_, *name, *uid;   // "" when unset
-    const ProtobufCMessage *object;  // of the kind's message
-    arena_t arena;                   // holds all of it, the record too
+    int64_t revision;                    // metadata.resourceVersion
+    const char *key;                     // "ns/name", or "name" for kinds without namespace
+    const char *namespace_, *name, *uid; // "" when unset
+    const ProtobufCMessage *object;      // of the kind's message
+    arena_t arena;                       // holds all of it, the record too
 } record_t;
-record_t *record_ref(const record_t *r);            // NULL stays NULL
+record_t *record_ref(const record_t *r); // NULL stays NULL
 void record_unref(record_t **r);
 #define RECORD_AS(c_type, record) ((const c_type *)(record)->object)
 // A record by hand (tests, replies). *returned*, one reference. The object is copied.
 record_t *record_new(const ProtobufCMessage *object) MUST_USE;
 
-typedef struct { const record_t *const *at; size_t len; } records_t;
+typedef struct {
+    const record_t *const *at;
+    size_t len;
+} records_t;
 
 // An index gives each object 0 … INDEX_KEYS_MAX keys; objects are then found by key.
 enum { INDEX_KEYS_MAX = 16, INFORMER_INDEXES_MAX = 6, INFORMER_SUBSCRIBERS_MAX = 16 };
 typedef size_t (*index_fn)(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);
 size_t index_by_namespace(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);
-size_t index_by_owner_uid(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);        // every owner
-size_t index_by_controller_uid(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);   // "" if none
-size_t index_by_pod_node(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);         // pods: spec.nodeName, "" if none
-size_t index_by_service_name(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]);     // "ns/svc" of label kubernetes.io/service-name
+size_t index_by_owner_uid(const ProtobufCMessage *object,
+                          const char *ret_keys[INDEX_KEYS_MAX]); // every owner
+size_t index_by_controller_uid(const ProtobufCMessage *object,
+                               const char *ret_keys[INDEX_KEYS_MAX]); // "" if none
+size_t index_by_pod_node(const ProtobufCMessage *object,
+                         const char *ret_keys[INDEX_KEYS_MAX]); // pods: spec.nodeName, "" if none
+size_t index_by_service_name(
+    const ProtobufCMessage *object,
+    const char *ret_keys[INDEX_KEYS_MAX]); // "ns/svc" of label kubernetes.io/service-name
 
 typedef struct {
     const kind_t *kind;
-    const char *namespace_;          // NULL or "": all
-    const char *label_selector;      // NULL or "": all
-    const char *field_selector;      // "spec.nodeName=node-1"
-    uint64_t tag;                    // of its stream and its timer: its own within the actor
-    index_fn indexes[INFORMER_INDEXES_MAX];   // informer_by names them by position; ends with NULL
+    const char *namespace_;                 // NULL or "": all
+    const char *label_selector;             // NULL or "": all
+    const char *field_selector;             // "spec.nodeName=node-1"
+    uint64_t tag;                           // of its stream and its timer: its own within the actor
+    index_fn indexes[INFORMER_INDEXES_MAX]; // informer_by names them by position; ends with NULL
     // What of an object is worth keeping (memory); NULL: all. The result may share parts with obj.
     ProtobufCMessage *(*slim)(arena_t *arena, const ProtobufCMessage *obj);
-} informer_spec_t;                   // strings borrowed for the informer's life
+} informer_spec_t; // strings borrowed for the informer's life
 
 typedef struct informer informer_t;
 informer_t *informer_new(const informer_spec_t *spec) MUST_USE;
-void informer_destroy(informer_t **inf);            // the stream ends with the actor, or informer_stop
+void informer_destroy(informer_t **inf); // the stream ends with the actor, or informer_stop
 // `was` NULL: added; `is` NULL: deleted (or no longer selected). Both borrowed; ref to keep.
 typedef void (*informer_changed_fn)(void *arg, const record_t *was, const record_t *is);
 void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg);
-void informer_start(informer_t *inf, actor_t *me);  // opens the watch
-void informer_stop(informer_t *inf, actor_t *me);   // closes it; the records stay
+void informer_start(informer_t *inf, actor_t *me); // opens the watch
+void informer_stop(informer_t *inf, actor_t *me);  // closes it; the records stay
 // True: it was this informer's message (or timer).
 bool informer_handle(informer_t *inf, actor_t *me, const message_t *msg, const void *body);
 bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag);
 
-// ---- questions ------------------------------------------------------------------------------------
+// ---- questions
+// ------------------------------------------------------------------------------------
 const kind_t *informer_kind(const informer_t *inf);
-bool informer_is_synced(const informer_t *inf);     // has once seen everything
-int64_t informer_revision(const informer_t *inf);   // has seen everything up to here
+bool informer_is_synced(const informer_t *inf);   // has once seen everything
+int64_t informer_revision(const informer_t *inf); // has seen everything up to here
 const record_t *informer_get(const informer_t *inf, const char *ns, const char *name);
 const record_t *informer_get_key(const informer_t *inf, const char *key);
 size_t informer_len(const informer_t *inf);
-records_t informer_all(informer_t *inf);            // sorted by key; valid until the next handler
-records_t informer_by(informer_t *inf, size_t index, const char *key);   // the same, of one index key
+records_t informer_all(informer_t *inf); // sorted by key; valid until the next handler
+records_t informer_by(informer_t *inf, size_t index, const char *key); // the same, of one index key
 
-// ---- own writes -----------------------------------------------------------------------------------
-// The answer to a write of this kind: newer than what is kept, it is taken in as if the watch had
-// brought it. A deleted object: informer_learn_deleted with the reply's revision.
+// ---- own writes
+// ----------------------------------------------------------------------------------- The answer to
+// a write of this kind: newer than what is kept, it is taken in as if the watch had brought it. A
+// deleted object: informer_learn_deleted with the reply's revision.
 void informer_learn(informer_t *inf, const ProtobufCMessage *object);
 void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, int64_t revision);
 
-// ---- several, as one actor has them ---------------------------------------------------------------
-typedef struct { VEC(informer_t *) all; } informers_t;
-informer_t *informers_add(informers_t *set, const informer_spec_t *spec);   // owned by the set
+// ---- several, as one actor has them
+// ---------------------------------------------------------------
+typedef struct {
+    VEC(informer_t *) all;
+} informers_t;
+informer_t *informers_add(informers_t *set, const informer_spec_t *spec); // owned by the set
 void informers_start(informers_t *set, actor_t *me);
 bool informers_handle(informers_t *set, actor_t *me, const message_t *msg, const void *body);
 bool informers_timer(informers_t *set, actor_t *me, uint64_t tag);

@@ -1,9 +1,9 @@
 #include "runtime/actor/recorder.h"
+#include "k8s/core_v1.pb-c.h"
 #include "runtime/actor/api_client.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/text.h"
-#include "k8s/core_v1.pb-c.h"
 
 // One Event object on the server, by all that makes it one.
 typedef struct {
@@ -14,7 +14,7 @@ typedef struct {
 
 // Messages of one source, object, type and reason.
 typedef struct {
-    uint32_t messages[RECORDER_SIMILAR_MAX];   // hashes of those seen
+    uint32_t messages[RECORDER_SIMILAR_MAX]; // hashes of those seen
     size_t len;
     int64_t last_ms;
 } similar_t;
@@ -121,7 +121,8 @@ static void create(recorder_t *r, actor_t *me, const event_t *e, const char *key
     event->metadata = MSG_NEW(arena, Meta__ObjectMeta, meta__object_meta__descriptor);
     event->metadata->name = told->name;
     event->metadata->namespace_ = told->namespace_;
-    Core__ObjectReference *about = MSG_NEW(arena, Core__ObjectReference, core__object_reference__descriptor);
+    Core__ObjectReference *about =
+        MSG_NEW(arena, Core__ObjectReference, core__object_reference__descriptor);
     about->kind = e->kind->name;
     about->apiversion = kind_api_version(arena, e->kind);
     about->namespace_ = e->meta->namespace_;
@@ -155,8 +156,10 @@ static void count_up(recorder_t *r, actor_t *me, const event_t *e, const char *k
                                     clock_rfc3339(wall_ms, when));
     const kind_t *kind = kind_find("", "v1", "Event");
     assert(kind && e);
-    remember_ask(r, api_patch(me, kind, told->namespace_, told->name, NULL, API__PATCH__TYPE__MERGE,
-                              json, 0, r->tag), key);
+    remember_ask(r,
+                 api_patch(me, kind, told->namespace_, told->name, NULL, API__PATCH__TYPE__MERGE,
+                           json, 0, r->tag),
+                 key);
 }
 
 static void record(recorder_t *r, actor_t *me, event_t *e) {
@@ -166,7 +169,8 @@ static void record(recorder_t *r, actor_t *me, event_t *e) {
     const char *source = arena_printf(arena, "%s|%s|%s/%s|%s", e->component, e->kind->name,
                                       or_empty(e->meta->namespace_), or_empty(e->meta->name),
                                       or_empty(e->meta->uid));
-    const char *like = arena_printf(arena, "%s|%s|%s|%s", source, e->type, e->reason, or_empty(e->field));
+    const char *like =
+        arena_printf(arena, "%s|%s|%s|%s", source, e->type, e->reason, or_empty(e->field));
     const char *key;
     if (is_to_be_combined(r, like, e->message, now_ms)) {
         e->message = arena_printf(arena, "(combined from similar events): %s", e->message);
@@ -212,7 +216,8 @@ void recorder_event(recorder_t *r, actor_t *me, const kind_t *k, const ProtobufC
                     const char *field, const char *type, const char *reason, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
-    event_t e = {.kind = k, .component = r->component, .field = field, .type = type, .reason = reason};
+    event_t e = {
+        .kind = k, .component = r->component, .field = field, .type = type, .reason = reason};
     record_v(r, me, e, obj, fmt, args);
     va_end(args);
 }

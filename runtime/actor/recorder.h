@@ -11,21 +11,21 @@
 
 enum {
     RECORDER_WINDOW_MS = 10 * 60 * 1000,
-    RECORDER_SIMILAR_MAX = 10,             // then combined
-    RECORDER_BURST = 25,                   // per object
-    RECORDER_REFILL_MS = 5 * 60 * 1000,    // one more per object
-    RECORDER_KEYS_MAX = 4096,              // remembered; past it the oldest half is forgotten
+    RECORDER_SIMILAR_MAX = 10,          // then combined
+    RECORDER_BURST = 25,                // per object
+    RECORDER_REFILL_MS = 5 * 60 * 1000, // one more per object
+    RECORDER_KEYS_MAX = 4096,           // remembered; past it the oldest half is forgotten
 };
 #define EVENT_NORMAL  "Normal"
 #define EVENT_WARNING "Warning"
 
 typedef struct {
-    const char *component;                 // source.component and reportingComponent; borrowed
-    const char *host;                      // source.host; NULL: none; borrowed
-    uint64_t tag;                          // of its asks: its own within the actor
-    map_t events, similar, budgets;        // what was told: see recorder.c
-    imap_t asks;                           // ask id -> key of `events`, owned
-    uint64_t sequence;                     // makes names unique within a millisecond
+    const char *component;          // source.component and reportingComponent; borrowed
+    const char *host;               // source.host; NULL: none; borrowed
+    uint64_t tag;                   // of its asks: its own within the actor
+    map_t events, similar, budgets; // what was told: see recorder.c
+    imap_t asks;                    // ask id -> key of `events`, owned
+    uint64_t sequence;              // makes names unique within a millisecond
 } recorder_t;
 void recorder_init(recorder_t *r, const char *component, const char *host, uint64_t tag);
 void recorder_done(recorder_t *r);

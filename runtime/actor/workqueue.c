@@ -6,12 +6,12 @@ typedef enum { ITEM_IDLE, ITEM_WAITING, ITEM_QUEUED, ITEM_PROCESSING } item_stat
 struct workitem {
     char *key;
     item_state_t state;
-    bool again;                 // added while processing
-    int64_t again_at_ms;        // … 0: at once, else not before
-    int64_t due_ms;             // waiting
-    size_t heap_at;             // waiting: its place in the heap
+    bool again;          // added while processing
+    int64_t again_at_ms; // … 0: at once, else not before
+    int64_t due_ms;      // waiting
+    size_t heap_at;      // waiting: its place in the heap
     unsigned failures;
-    workitem_t *next;           // queued
+    workitem_t *next; // queued
 };
 
 void workqueue_init(workqueue_t *q, int64_t backoff_first_ms, int64_t backoff_max_ms) {
@@ -37,7 +37,8 @@ void workqueue_done_all(workqueue_t *q) {
     *q = (workqueue_t){0};
 }
 
-// ---- the heap of waiting keys ---------------------------------------------------------------------
+// ---- the heap of waiting keys
+// ---------------------------------------------------------------------
 
 static bool is_before(const workitem_t *a, const workitem_t *b) {
     return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : strcmp(a->key, b->key) < 0;
@@ -80,7 +81,8 @@ static void heap_remove(workqueue_t *q, workitem_t *item) {
     heap_down(q, last->heap_at);
 }
 
-// ---- moves ----------------------------------------------------------------------------------------
+// ---- moves
+// ----------------------------------------------------------------------------------------
 
 static workitem_t *item_of(workqueue_t *q, const char *key) {
     assert(key && *key);
@@ -96,8 +98,10 @@ static void enqueue(workqueue_t *q, workitem_t *item) {
     if (item->state == ITEM_WAITING) heap_remove(q, item);
     item->state = ITEM_QUEUED;
     item->next = NULL;
-    if (q->last) q->last->next = item;
-    else q->first = item;
+    if (q->last)
+        q->last->next = item;
+    else
+        q->first = item;
     q->last = item;
     q->queued_len++;
 }
@@ -193,8 +197,10 @@ void workqueue_finish(workqueue_t *q, const char *key) {
         return;
     }
     item->again = false;
-    if (item->again_at_ms == 0) enqueue(q, item);
-    else wait_until(q, item, item->again_at_ms);
+    if (item->again_at_ms == 0)
+        enqueue(q, item);
+    else
+        wait_until(q, item, item->again_at_ms);
 }
 
 bool workqueue_is_processing(const workqueue_t *q, const char *key) {

@@ -12,22 +12,22 @@
 #include "runtime/base/vec.h"
 
 enum {
-    WORKQUEUE_BACKOFF_FIRST_MS = 5,        // as client-go's default limiter
-    WORKQUEUE_BACKOFF_MAX_MS = 60 * 1000,  // client-go waits up to 1000 s; nobody likes that
+    WORKQUEUE_BACKOFF_FIRST_MS = 5,       // as client-go's default limiter
+    WORKQUEUE_BACKOFF_MAX_MS = 60 * 1000, // client-go waits up to 1000 s; nobody likes that
 };
 
 typedef struct workitem workitem_t;
 typedef struct {
-    map_t items;                           // key -> workitem_t, owned
-    workitem_t *first, *last;              // queued, in order
-    VEC(workitem_t *) heap;                // waiting, earliest due first
+    map_t items;              // key -> workitem_t, owned
+    workitem_t *first, *last; // queued, in order
+    VEC(workitem_t *) heap;   // waiting, earliest due first
     size_t queued_len, processing_len;
     int64_t backoff_first_ms, backoff_max_ms;
 } workqueue_t;
 
 // 0 for the defaults.
 void workqueue_init(workqueue_t *q, int64_t backoff_first_ms, int64_t backoff_max_ms);
-void workqueue_done_all(workqueue_t *q);   // frees everything; the queue may be used again after init
+void workqueue_done_all(workqueue_t *q); // frees everything; the queue may be used again after init
 
 void workqueue_add(workqueue_t *q, const char *key);
 void workqueue_add_after(workqueue_t *q, const char *key, int64_t now_ms, int64_t delay_ms);

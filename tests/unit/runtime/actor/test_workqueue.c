@@ -11,7 +11,8 @@ static workqueue_t new_queue(void) {
     return q;
 }
 
-Test(workqueue, a_key_comes_once_however_often_it_is_added) {
+Test(workqueue, a_key_comes_once_however_often_it_is_added)
+{
     workqueue_t q = new_queue();
     workqueue_add(&q, "a");
     workqueue_add(&q, "b");
@@ -27,7 +28,8 @@ Test(workqueue, a_key_comes_once_however_often_it_is_added) {
     ASSERT_NO_LEAKS();
 }
 
-Test(workqueue, what_is_added_while_processed_comes_again_when_done) {
+Test(workqueue, what_is_added_while_processed_comes_again_when_done)
+{
     workqueue_t q = new_queue();
     workqueue_add(&q, "a");
     workqueue_next(&q, 0);
@@ -41,7 +43,8 @@ Test(workqueue, what_is_added_while_processed_comes_again_when_done) {
     ASSERT_NO_LEAKS();
 }
 
-Test(workqueue, the_earlier_of_two_delays_wins) {
+Test(workqueue, the_earlier_of_two_delays_wins)
+{
     workqueue_t q = new_queue();
     workqueue_add_after(&q, "a", 100, 50);
     workqueue_add_after(&q, "a", 100, 20);
@@ -55,7 +58,8 @@ Test(workqueue, the_earlier_of_two_delays_wins) {
     ASSERT_NO_LEAKS();
 }
 
-Test(workqueue, an_undelayed_add_takes_a_waiting_key_out_of_its_wait) {
+Test(workqueue, an_undelayed_add_takes_a_waiting_key_out_of_its_wait)
+{
     workqueue_t q = new_queue();
     workqueue_add_after(&q, "a", 0, 1000);
     workqueue_add(&q, "a");
@@ -67,7 +71,8 @@ Test(workqueue, an_undelayed_add_takes_a_waiting_key_out_of_its_wait) {
     ASSERT_NO_LEAKS();
 }
 
-Test(workqueue, failing_keys_wait_twice_as_long_each_time_up_to_the_limit) {
+Test(workqueue, failing_keys_wait_twice_as_long_each_time_up_to_the_limit)
+{
     workqueue_t q = new_queue();
     workqueue_init(&q, 10, 100);
     int64_t now = 0;
@@ -87,7 +92,8 @@ Test(workqueue, failing_keys_wait_twice_as_long_each_time_up_to_the_limit) {
     ASSERT_NO_LEAKS();
 }
 
-Test(workqueue, a_delay_asked_for_while_processing_starts_when_done) {
+Test(workqueue, a_delay_asked_for_while_processing_starts_when_done)
+{
     workqueue_t q = new_queue();
     workqueue_add(&q, "a");
     workqueue_next(&q, 0);
@@ -99,7 +105,8 @@ Test(workqueue, a_delay_asked_for_while_processing_starts_when_done) {
 }
 
 // Whatever is asked, nothing is lost and nothing comes early.
-Test(workqueue, random_adds_all_come_out_in_time) {
+Test(workqueue, random_adds_all_come_out_in_time)
+{
     for (uint64_t seed = 1; seed <= 50; seed++) {
         rng_t rng;
         rng_init(&rng, seed);
@@ -126,7 +133,8 @@ Test(workqueue, random_adds_all_come_out_in_time) {
     ASSERT_NO_LEAKS();
 }
 
-Test(canary, asserts_are_alive, .signal = SIGABRT) {
+Test(canary, asserts_are_alive, .signal = SIGABRT)
+{
     workqueue_t q = new_queue();
     workqueue_finish(&q, "never taken");
 }
