@@ -39,5 +39,6 @@ void *msg_dup(arena_t *arena, const ProtobufCMessage *msg) MUST_USE;   // deep c
 bool msg_equal(const ProtobufCMessage *a, const ProtobufCMessage *b);
 
 // ---- fields by their JSON name ("spec.nodeName"), for selectors, printing, tests ------------------
-// The field's text form, or NULL when unset. Understands a dotted path and [0] indexes.
+// The field's text form, or NULL when unset. Understands a dotted path, [0] indexes, and keys of
+// maps: the rest of the path after a dot ("metadata.labels.app.kubernetes.io/name"), or ['key'].
 const char *msg_text_at(arena_t *arena, const ProtobufCMessage *msg, const char *path);

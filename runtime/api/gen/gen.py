@@ -151,6 +151,124 @@ def proto_text(schema, gv):
     return '\n'.join(head + [''] + body[:-1]) + '\n'
 
 
+# ---- side table ------------------------------------------------------------------------------------
+SPECIALS = {            # messages whose JSON is not field by field (facts: k8s-json-special)
+    'meta.v1.Time': 'TIME', 'meta.v1.MicroTime': 'MICRO_TIME', 'meta.v1.Duration': 'DURATION',
+    'meta.v1.FieldsV1': 'RAW', 'runtime.RawExtension': 'RAW', 'resource.Quantity': 'QUANTITY',
+    'resource.QuantityValue': 'QUANTITY', 'intstr.IntOrString': 'INT_OR_STRING',
+    'meta.v1.Verbs': 'STRINGS', 'authentication.v1.ExtraValue': 'STRINGS',
+    'authorization.v1.ExtraValue': 'STRINGS',
+}
+
+
+class Row:
+    """One field of the side table; `via` are the inlined fields that lead to it."""
+
+    def __init__(self, field, at, flags, merge_key, via=()):
+        self.field, self.at, self.via = field, at, via
+        self.flags, self.merge_key = flags, merge_key
+
+
+class SideTable:
+    def __init__(self, schema, facts):
+        self.schema = schema
+        self.facts = collections.OrderedDict()      # (gv, message) -> rows in Go's order
+        for r in rows_of(facts + '/k8s-field-optionality.tsv'):
+            self.facts.setdefault((r['group_version'], r['message']), []).append(r)
+        self.merge = {(r['group_version'], r['message'], r['field']): r
+                      for r in rows_of(facts + '/k8s-merge-keys.tsv') if '1.33' in r['branch']}
+
+    def ordered(self, m):
+        """The message's fields in Go's order, each with its row of facts (None: no facts)."""
+        by_number = {str(f.number): f for f in m.fields}
+        done = []
+        for r in self.facts.get((m.gv, m.name), []):
+            f = by_number.pop(r['proto_number'], None)
+            if f:
+                done.append((f, r))
+        return done + [(f, None) for f in m.fields if str(f.number) in by_number]
+
+    def flags(self, m, f, r):
+        flags = set()
+        emitted = r['emitted_when_empty_%d.%d' % RELEASE] if r else 'no'
+        if f.label == 'map':
+            flags.add('MAP')
+        if m.key() in SPECIALS or (r and r['kind'] == 'ptr'):
+            flags.add('POINTER')
+        if emitted.startswith('yes'):
+            flags.add('EMITTED')
+        if m.gv == OWN and f.type.rpartition('.')[2] in ('ObjectMeta', 'ActorSpec', 'ActorStatus'):
+            flags.add('EMITTED')
+        if m.name.endswith('List') and f.name == 'items':
+            flags |= {'EMITTED', 'EMPTY_LIST'}
+        if m.name.endswith('List') and f.name == 'metadata':
+            flags.add('EMITTED')
+        if r and (r['marked_required'] == 'yes' or
+                  (r['json_omitempty'] == 'no' and r['marked_optional'] == 'no' and r['kind'] != 'ptr')):
+            flags.add('REQUIRED')
+        merge = self.merge.get((m.gv, m.name, f.json))
+        strategy = merge['patchStrategy'].split(',') if merge else []
+        if 'merge' in strategy:
+            flags.add('MERGE')
+        if 'retainKeys' in strategy:
+            flags.add('RETAIN_KEYS')
+        return flags, merge['patchMergeKey'] if 'merge' in strategy else ''
+
+    def rows(self, m, via=()):
+        numbers = sorted(f.number for f in m.fields)
+        out = []
+        for f, r in self.ordered(m):
+            at = numbers.index(f.number)
+            if f.inline:
+                out += self.rows(self.schema.messages[f.type], via + (at,))
+            else:
+                flags, key = self.flags(m, f, r)
+                out.append(Row(f, at, flags, key, via))
+        return out
+
+
+def c_descriptor(m):
+    """The name protoc-c gives to a message's descriptor."""
+    lower, was_upper = '', True
+    for c in m.name:
+        lower += '_' + c.lower() if c.isupper() and not was_upper else c.lower()
+        was_upper = c.isupper()
+    return '%s__%s__descriptor' % (c_package(m.gv), lower)
+
+
+def side_text(schema, facts):
+    table = SideTable(schema, facts)
+    messages = sorted(schema.messages.values(),
+                      key=lambda m: schema.packages[m.gv] + '.' + m.name)
+    index = {m.key(): i for i, m in enumerate(messages)}
+    fields, order, types = [], [], []
+    for m in messages:
+        rows = table.rows(m)
+        assert len(m.fields) <= 64
+        pointers = sum(1 << r.at for r in rows if not r.via and 'POINTER' in r.flags)
+        types.append('    {&%s, %d, %d, SPECIAL_%s, 0x%x},' % (
+            c_descriptor(m), len(fields), len(rows), SPECIALS.get(m.key(), 'NONE'), pointers))
+        order.append('    ' + ' '.join('%d,' % i for i in sorted(
+            range(len(rows)), key=lambda i: rows[i].field.json)) + '   // ' + m.key())
+        for r in rows:
+            assert len(r.via) <= 2 and r.at < 256
+            t = r.field.type[len('map<'):-1].split(',')[1] if r.field.label == 'map' else r.field.type
+            via = [v + 1 for v in r.via] + [0, 0]
+            fields.append('    F("%s", %d, %d, %d, %s, %d, %s),' % (
+                r.field.json, r.at, via[0], via[1],
+                ' | '.join('API_' + f for f in sorted(r.flags)) or '0',
+                -1 if t in SCALARS else index[t],
+                '"%s"' % r.merge_key if r.merge_key else 'NULL'))
+    head = ['// Made by runtime/api/gen/gen.py; see fields.h for what the columns mean.']
+    head += ['#include "%s.pb-c.h"' % proto_file(gv)[:-len('.proto')] for gv in schema.group_versions()]
+    return '\n'.join(
+        head + ['', '// clang-format off', 'static const api_field_t API_FIELDS[] = {'] + fields + ['};', '',
+                '// Per type: its fields by JSON name.',
+                'static const uint8_t API_SORTED[] = {'] + [o for o in order if o.strip()[0] != '/'] +
+        ['};', '', '// By full protobuf name.', 'static const api_type_t API_TYPES[] = {'] + types +
+        ['};', '// clang-format on']) + '\n'
+
+
 def write(path, text):
     path = os.path.join(ROOT, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -164,6 +282,7 @@ def main():
     schema = Schema(sys.argv[1])
     for gv in schema.group_versions():
         write('proto/' + proto_file(gv), proto_text(schema, gv))
+    write('runtime/api/fields.inc', side_text(schema, sys.argv[1]))
 
 
 main()
