@@ -37,7 +37,8 @@ target_link_libraries(troupe_store ${scope} troupe_runtime ${ROCKSDB})
 
 troupe_layer(troupe_actors ${CMAKE_SOURCE_DIR}/actors/*.c)
 troupe_scope_of(troupe_actors scope)
-target_link_libraries(troupe_actors ${scope} troupe_store troupe_runtime)
+target_link_libraries(troupe_actors ${scope} troupe_store troupe_runtime PkgConfig::MICROHTTPD
+    PkgConfig::JANSSON)
 
 function(troupe_program name)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/${name}/*.c)

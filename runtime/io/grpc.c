@@ -473,8 +473,15 @@ void grpc_on_timer(grpc_t *g) {
     arm(g);
 }
 
-uint64_t grpc_open(grpc_t *g, const char *path, const ProtobufCMessage *request, int64_t timeout_ms,
-                   grpc_item_fn *item, grpc_done_fn *done, void *arg) {
+static void put_head(uint8_t head[FRAME_HEAD_BYTES], size_t len) {
+    assert(len <= UINT32_MAX);
+    head[0] = 0;
+    for (int i = 0; i < 4; i++) head[1 + i] = (uint8_t)(len >> (24 - 8 * i));
+}
+
+// `out` is *taken*: head and packed request.
+static uint64_t begin(grpc_t *g, const char *path, uint8_t **out, size_t len, int64_t timeout_ms,
+                      grpc_item_fn *item, grpc_done_fn *done, void *arg) {
     assert(path[0] == '/' && done && timeout_ms >= 0);
     call_t *call = NEW(call_t);
     call->id = g->call_next++;
@@ -483,26 +490,35 @@ uint64_t grpc_open(grpc_t *g, const char *path, const ProtobufCMessage *request,
     call->done = done;
     call->arg = arg;
     call->deadline_ms = timeout_ms ? now_ms(g) + timeout_ms : INT64_MAX;
+    call->path = str_dup(path);
+    call->out = x_steal(out);
+    call->out_len = len + FRAME_HEAD_BYTES;
+    put_head(call->out, len);
     bool is_full = imap_len(&g->calls) >= GRPC_CALLS_MAX;
     imap_put(&g->calls, call->id, call);
     if (is_full) {
         call_close(g, call, ERR_OVERLOADED);
-        arm(g);
-        return call->id;
-    }
-    call->path = str_dup(path);
-    size_t len = protobuf_c_message_get_packed_size(request);
-    assert(len <= UINT32_MAX);
-    call->out = mem_new(len + FRAME_HEAD_BYTES);
-    for (int i = 0; i < 4; i++) call->out[1 + i] = (uint8_t)(len >> (24 - 8 * i));
-    protobuf_c_message_pack(request, call->out + FRAME_HEAD_BYTES);
-    call->out_len = len + FRAME_HEAD_BYTES;
-    if (grpc_is_connected(g)) {
+    } else if (grpc_is_connected(g)) {
         submit(g, call);
         flush(g);
     }
     arm(g);
     return call->id;
+}
+
+uint64_t grpc_send(grpc_t *g, const char *path, bytes_t request, int64_t timeout_ms,
+                   grpc_item_fn *item, grpc_done_fn *done, void *arg) {
+    uint8_t *out = mem_new(request.len + FRAME_HEAD_BYTES);
+    if (request.len) memcpy(out + FRAME_HEAD_BYTES, request.at, request.len);
+    return begin(g, path, &out, request.len, timeout_ms, item, done, arg);
+}
+
+uint64_t grpc_open(grpc_t *g, const char *path, const ProtobufCMessage *request, int64_t timeout_ms,
+                   grpc_item_fn *item, grpc_done_fn *done, void *arg) {
+    size_t len = protobuf_c_message_get_packed_size(request);
+    uint8_t *out = mem_new(len + FRAME_HEAD_BYTES);
+    protobuf_c_message_pack(request, out + FRAME_HEAD_BYTES);
+    return begin(g, path, &out, len, timeout_ms, item, done, arg);
 }
 
 uint64_t grpc_call(grpc_t *g, const char *path, const ProtobufCMessage *request, int64_t timeout_ms,

@@ -61,6 +61,9 @@ uint64_t grpc_call(grpc_t *grpc, const char *path, const ProtobufCMessage *reque
 // A server stream; `timeout_ms` 0: no deadline. `item` per message, then `done` once.
 uint64_t grpc_open(grpc_t *grpc, const char *path, const ProtobufCMessage *request,
                    int64_t timeout_ms, grpc_item_fn *item, grpc_done_fn *done, void *arg);
+// The same with a request that is packed already (item NULL: unary). Borrowed.
+uint64_t grpc_send(grpc_t *grpc, const char *path, bytes_t request, int64_t timeout_ms,
+                   grpc_item_fn *item, grpc_done_fn *done, void *arg);
 // No callback of this call comes any more; the peer is told. An unknown number is passed over.
 void grpc_cancel(grpc_t *grpc, uint64_t call);
 
