@@ -304,6 +304,13 @@ void informer_stop(informer_t *inf, actor_t *me) {
     inf->stream = 0;
 }
 
+void informer_refresh(informer_t *inf, actor_t *me) {
+    if (inf->listing) return;
+    informer_stop(inf, me);
+    inf->revision = 0;
+    open_watch(inf, me);
+}
+
 static void lost(informer_t *inf, actor_t *me, err_t err, const char *why) {
     inf->stream = 0;
     // A listing that was cut has no revision to resume at; one that is too old neither.

@@ -76,7 +76,10 @@ void informer_destroy(informer_t **inf); // the stream ends with the actor, or i
 typedef void (*informer_changed_fn)(void *arg, const record_t *was, const record_t *is);
 void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg);
 void informer_start(informer_t *inf, actor_t *me); // opens the watch
-void informer_stop(informer_t *inf, actor_t *me);  // closes it; the records stay
+// Lists anew while it keeps what it has: for a cache that must reach a revision of which its kind,
+// being idle, hears only by the next mark.
+void informer_refresh(informer_t *inf, actor_t *me);
+void informer_stop(informer_t *inf, actor_t *me); // closes it; the records stay
 // True: it was this informer's message (or timer).
 bool informer_handle(informer_t *inf, actor_t *me, const message_t *msg, const void *body);
 bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag);

@@ -1,0 +1,23 @@
+// controllers_actor - the shell that runs all controllers (the rows of controllers.c).
+//
+// Role "controllers". Follows what its rows follow, stands for election, and while it leads brings
+// every touched key to what is wanted. A standby keeps its caches warm and does nothing.
+// Takes: WatchEvents, StreamEnd, Reply, Failure, ElectReply, CurrentRevisionReply, NodeAges and the
+// replies of its asks. Sends: api.proto's verbs to "apiserver".
+#pragma once
+#include "runtime/actor/kit.h"
+#include "runtime/io/config.h"
+
+typedef struct {
+    const char *pod_range;              // "10.244.0.0/16": cut into one range per node
+    int64_t node_range_bits;            // 24: mask of a node's range
+    int64_t node_silent_after_ms;       // 800: a node not heard for so long is NotReady
+    int64_t evictions_per_second_milli; // 0.1/s is 100: nodes whose pods are given up, when many
+                                        // are away
+    int64_t pod_gc_finished_max;        // 12500: finished pods kept
+    int64_t concurrent_writes_max;      // 256: API writes under way at once
+    bool allocate_node_ranges;          // true
+} controllers_args_t;
+extern const controllers_args_t controllers_args_default;
+extern const config_field_t controllers_config[]; // kind: Controllers
+extern const actor_def_t controllers_actor;       // args: controllers_args_t; NULL: the default

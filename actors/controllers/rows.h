@@ -1,0 +1,5 @@
+// rows - the controllers there are; controllers.c puts them in their order.
+#pragma once
+#include "actors/controllers/controller.h"
+
+extern const controller_def_t nodeipam_controller;
