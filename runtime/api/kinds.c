@@ -68,6 +68,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__config_map__descriptor,
             .list_type = &core__config_map_list__descriptor,
             .storage_prefix = "configmaps",
+            .defaults = meta_defaults,
+            .prepare_create = plain_prepare_create,
+            .prepare_update = plain_prepare_update,
         },
     [ROW_ENDPOINTS] =
         {
@@ -83,6 +86,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__endpoints__descriptor,
             .list_type = &core__endpoints_list__descriptor,
             .storage_prefix = "endpoints",
+            .defaults = endpoints_defaults,
+            .prepare_create = plain_prepare_create,
+            .prepare_update = plain_prepare_update,
         },
     [ROW_EVENT] =
         {
@@ -98,6 +104,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__event__descriptor,
             .list_type = &core__event_list__descriptor,
             .storage_prefix = "events",
+            .defaults = event_defaults,
+            .prepare_create = plain_prepare_create,
+            .prepare_update = plain_prepare_update,
             .selectable_fields =
                 "involvedObject.kind involvedObject.namespace involvedObject.name "
                 "involvedObject.uid involvedObject.apiVersion involvedObject.resourceVersion "
@@ -116,6 +125,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__namespace__descriptor,
             .list_type = &core__namespace_list__descriptor,
             .storage_prefix = "namespaces",
+            .defaults = namespace_defaults,
+            .prepare_create = namespace_prepare_create,
+            .prepare_update = namespace_prepare_update,
+            .prepare_status = keep_spec,
             .selectable_fields = "status.phase",
         },
     [ROW_NODE] =
@@ -131,6 +144,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__node__descriptor,
             .list_type = &core__node_list__descriptor,
             .storage_prefix = "nodes",
+            .defaults = node_defaults,
+            .prepare_create = node_prepare_create,
+            .prepare_update = keep_status,
+            .prepare_status = keep_spec,
             .selectable_fields = "spec.unschedulable",
         },
     [ROW_POD] =
@@ -148,6 +165,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__pod__descriptor,
             .list_type = &core__pod_list__descriptor,
             .storage_prefix = "pods",
+            .defaults = pod_defaults,
+            .prepare_create = pod_prepare_create,
+            .prepare_update = pod_prepare_update,
+            .prepare_status = pod_prepare_status,
             .selectable_fields = "spec.nodeName spec.restartPolicy spec.schedulerName "
                                  "spec.serviceAccountName spec.hostNetwork status.phase "
                                  "status.podIP status.nominatedNodeName",
@@ -165,6 +186,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__secret__descriptor,
             .list_type = &core__secret_list__descriptor,
             .storage_prefix = "secrets",
+            .defaults = secret_defaults,
+            .prepare_create = plain_prepare_create,
+            .prepare_update = secret_prepare_update,
             .selectable_fields = "type",
         },
     [ROW_SERVICEACCOUNT] =
@@ -181,6 +205,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__service_account__descriptor,
             .list_type = &core__service_account_list__descriptor,
             .storage_prefix = "serviceaccounts",
+            .defaults = meta_defaults,
+            .prepare_create = serviceaccount_prepare_create,
+            .prepare_update = serviceaccount_prepare_update,
         },
     [ROW_SERVICE] =
         {
@@ -197,6 +224,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &core__service__descriptor,
             .list_type = &core__service_list__descriptor,
             .storage_prefix = "services",
+            .defaults = service_defaults,
+            .prepare_create = service_prepare_create,
+            .prepare_update = service_prepare_update,
+            .prepare_status = keep_spec,
             .selectable_fields = "spec.clusterIP spec.type",
         },
     [ROW_DEPLOYMENT] =
@@ -214,6 +245,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &apps__deployment__descriptor,
             .list_type = &apps__deployment_list__descriptor,
             .storage_prefix = "deployments",
+            .defaults = deployment_defaults,
+            .prepare_create = workload_prepare_create,
+            .prepare_update = deployment_prepare_update,
+            .prepare_status = deployment_prepare_status,
         },
     [ROW_REPLICASET] =
         {
@@ -230,6 +265,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &apps__replica_set__descriptor,
             .list_type = &apps__replica_set_list__descriptor,
             .storage_prefix = "replicasets",
+            .defaults = replicaset_defaults,
+            .prepare_create = workload_prepare_create,
+            .prepare_update = workload_prepare_update,
+            .prepare_status = keep_spec,
             .selectable_fields = "status.replicas",
         },
     [ROW_DEPLOYMENT_V1BETA2] =
@@ -250,6 +289,7 @@ static const kind_t rows[ROWS_MAX] = {
             .to_stored = deployment_v1beta2_to_stored,
             .from_stored = deployment_v1beta2_from_stored,
             .storage_prefix = "deployments",
+            .defaults = deployment_defaults,
         },
     [ROW_REPLICASET_V1BETA2] =
         {
@@ -269,6 +309,7 @@ static const kind_t rows[ROWS_MAX] = {
             .to_stored = replicaset_v1beta2_to_stored,
             .from_stored = replicaset_v1beta2_from_stored,
             .storage_prefix = "replicasets",
+            .defaults = replicaset_defaults,
             .selectable_fields = "status.replicas",
         },
     [ROW_DEPLOYMENT_V1BETA1] =
@@ -289,6 +330,7 @@ static const kind_t rows[ROWS_MAX] = {
             .to_stored = deployment_v1beta1_to_stored,
             .from_stored = deployment_v1beta1_from_stored,
             .storage_prefix = "deployments",
+            .defaults = deployment_v1beta1_defaults,
         },
     [ROW_LEASE] =
         {
@@ -303,6 +345,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &coordination__lease__descriptor,
             .list_type = &coordination__lease_list__descriptor,
             .storage_prefix = "leases",
+            .defaults = lease_defaults,
+            .prepare_create = lease_prepare_create,
+            .prepare_update = lease_prepare_update,
         },
     [ROW_ENDPOINTSLICE] =
         {
@@ -317,6 +362,9 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &discovery__endpoint_slice__descriptor,
             .list_type = &discovery__endpoint_slice_list__descriptor,
             .storage_prefix = "endpointslices",
+            .defaults = endpointslice_defaults,
+            .prepare_create = endpointslice_prepare_create,
+            .prepare_update = endpointslice_prepare_update,
         },
     [ROW_DEPLOYMENT_EXTENSIONS] =
         {
@@ -336,6 +384,7 @@ static const kind_t rows[ROWS_MAX] = {
             .to_stored = deployment_extensions_to_stored,
             .from_stored = deployment_extensions_from_stored,
             .storage_prefix = "deployments",
+            .defaults = deployment_extensions_defaults,
         },
     [ROW_REPLICASET_EXTENSIONS] =
         {
@@ -355,6 +404,7 @@ static const kind_t rows[ROWS_MAX] = {
             .to_stored = replicaset_extensions_to_stored,
             .from_stored = replicaset_extensions_from_stored,
             .storage_prefix = "replicasets",
+            .defaults = replicaset_extensions_defaults,
             .selectable_fields = "status.replicas",
         },
     [ROW_ACTOR] =
@@ -369,6 +419,10 @@ static const kind_t rows[ROWS_MAX] = {
             .type = &actors__actor__descriptor,
             .list_type = &actors__actor_list__descriptor,
             .storage_prefix = "actors",
+            .defaults = meta_defaults,
+            .prepare_create = plain_prepare_create,
+            .prepare_update = keep_status,
+            .prepare_status = keep_spec,
         },
     [ROW_BINDING] =
         {

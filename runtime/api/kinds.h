@@ -22,7 +22,9 @@ typedef struct {
     const char *(*cell)(arena_t *arena, const ProtobufCMessage *obj, int64_t now_wall_ms);
 } column_t;
 
-// Pointers to functions may be NULL: nothing to do for this kind.
+// Pointers to functions may be NULL: nothing to do for this kind. `defaults` works on this very
+// version; prepare and validate work on the stored one: convert first, then ask kind_stored(k).
+// An object that was prepared with `old` may share parts with it and must not outlive it.
 struct kind {
     const char *group, *version, *name;     // "apps", "v1", "Deployment"
     const char *plural, *singular;
@@ -46,6 +48,8 @@ struct kind {
     // What a client may not set is reset here, before validation (facts/k8s-strategy).
     void (*prepare_create)(arena_t *arena, ProtobufCMessage *obj);
     void (*prepare_update)(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
+    // The same for an update of the status alone: everything else comes from `old`.
+    void (*prepare_status)(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
     // Field selectors beyond metadata.name and metadata.namespace; JSON paths separated by spaces.
     const char *selectable_fields;
     const column_t *columns;                // ends with a row whose name is NULL; NULL: Name and Age

@@ -1,6 +1,7 @@
 // rows - what the rows of the kinds table point at: one block for each kind. Only kinds.c and the
 // files of this folder include it.
 #pragma once
+#include "k8s/core_v1.pb-c.h"
 #include "runtime/api/kinds.h"
 
 // ---- conversions (betas.c): the version a client speaks, and the one that is stored
@@ -14,3 +15,29 @@ CONVERSIONS(deployment_v1beta2)
 CONVERSIONS(replicaset_extensions)
 CONVERSIONS(replicaset_v1beta2)
 #undef CONVERSIONS
+
+// ---- defaults (pod_defaults.c, defaults.c)
+// --------------------------------------------------------
+typedef void kind_defaults_fn(arena_t *arena, ProtobufCMessage *obj);
+kind_defaults_fn pod_defaults, deployment_defaults, deployment_v1beta1_defaults,
+    deployment_extensions_defaults, replicaset_defaults, replicaset_extensions_defaults,
+    service_defaults, endpoints_defaults, endpointslice_defaults, secret_defaults,
+    namespace_defaults, node_defaults, event_defaults, lease_defaults, meta_defaults;
+void podspec_defaults(arena_t *arena, Core__PodSpec *spec);
+void template_defaults(arena_t *arena, Core__PodTemplateSpec *template);
+void quantity_list_round(arena_t *arena, void *entries, size_t len);
+Core__Container *ephemeral_as_container(Core__EphemeralContainer *e); // NULL: an empty one
+
+// ---- strategies (strategy.c, service_strategy.c)
+// --------------------------------------------------
+typedef void kind_create_fn(arena_t *arena, ProtobufCMessage *obj);
+typedef void kind_update_fn(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
+kind_create_fn plain_prepare_create, workload_prepare_create, pod_prepare_create,
+    namespace_prepare_create, node_prepare_create, serviceaccount_prepare_create,
+    service_prepare_create, lease_prepare_create, endpointslice_prepare_create;
+kind_update_fn plain_prepare_update, workload_prepare_update, deployment_prepare_update,
+    pod_prepare_update, namespace_prepare_update, secret_prepare_update,
+    serviceaccount_prepare_update, service_prepare_update, lease_prepare_update,
+    endpointslice_prepare_update;
+// Updates of the status alone, and updates that leave it as it was.
+kind_update_fn keep_spec, keep_status, pod_prepare_status, deployment_prepare_status;
