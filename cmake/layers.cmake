@@ -40,12 +40,27 @@ troupe_scope_of(troupe_actors scope)
 target_link_libraries(troupe_actors ${scope} troupe_store troupe_runtime PkgConfig::MICROHTTPD
     PkgConfig::JANSSON)
 
+# A program: main.c, and a library of all the rest, which its tests link.
 function(troupe_program name)
+    set(main ${CMAKE_SOURCE_DIR}/cli/${name}/main.c)
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/cli/${name}/*.c)
+    list(REMOVE_ITEM sources ${main})
     if(sources)
-        add_executable(${name} ${sources})
-        target_link_libraries(${name} PRIVATE troupe_flags ${ARGN})
+        add_library(cli_${name} STATIC ${sources})
+        target_include_directories(cli_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+        target_link_libraries(cli_${name} PRIVATE troupe_flags PUBLIC ${ARGN})
+        set(rest cli_${name})
+    endif()
+    if(EXISTS ${main})
+        add_executable(${name} ${main})
+        target_link_libraries(${name} PRIVATE troupe_flags ${rest} ${ARGN})
     endif()
 endfunction()
 troupe_program(troupe troupe_actors)
 troupe_program(troupectl troupe_runtime)
+
+# The ready topologies are part of the program (cli/troupe/builtin.c).
+file(GLOB topologies CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/configs/*.yaml)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/cli/troupe/builtin.c PROPERTIES
+    OBJECT_DEPENDS "${topologies}"
+    COMPILE_DEFINITIONS CONFIGS_DIR="${CMAKE_SOURCE_DIR}/configs")

@@ -20,9 +20,9 @@ typedef struct process process_t;
 typedef struct {
     const char *name;               // unique in the cluster: "m1/control", "node-1"
     const char *host;               // shown by `get actors`
-    // May `principal` speak as `role`? NULL: the default rules (ipc folder: every part; CURVE
-    // principals: the roles listed for them). Called on the link's thread.
-    bool (*may_speak_as)(void *arg, const char *principal, const char *role);
+    // May `principal` speak as `address` ("kubelet/node-1")? NULL: "part" as any, "admin" as cli/…
+    // and admin/…, all others as none. Called on the link's thread.
+    bool (*may_speak_as)(void *arg, const char *principal, const char *address);
     void *may_speak_as_arg;
     size_t trace_hops_max;          // size of the trace ring; 0: 16384
 } process_options_t;

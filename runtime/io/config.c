@@ -87,21 +87,27 @@ static err_t read_field(arena_t *arena, const config_node_t *n, const char *file
     abort();
 }
 
-err_t config_read(arena_t *arena, const char *file, const char *text, size_t len, const char *kind,
-                  const config_field_t *fields, void *ret_struct, why_t *why) {
-    assert(arena && file && kind && fields && ret_struct);
-    const config_node_t *root;
-    err_t e = config_tree_parse(arena, file, text, len, &root, why);
-    if (e) return e;
-    if (root->kind != CONFIG_NODE_MAP)
-        return config_error(why, ERR_INVALID, file, root->line,
-                            "must be keys and values, but is %s", config_node_kind_text(root));
-    e = check_kind(root, file, kind, why);
-    for (const config_node_t *n = root->first; n && !e; n = n->next) {
+err_t config_read_map(arena_t *arena, const char *file, const config_node_t *map, const char *kind,
+                      const config_field_t *fields, void *ret_struct, why_t *why) {
+    assert(arena && file && map && kind && fields && ret_struct);
+    if (map->kind != CONFIG_NODE_MAP)
+        return config_error(why, ERR_INVALID, file, map->line, "must be keys and values, but is %s",
+                            config_node_kind_text(map));
+    err_t e = ERR_OK;
+    for (const config_node_t *n = map->first; n && !e; n = n->next) {
         if (streq(n->key, "kind")) continue;
         const config_field_t *f = find_field(fields, n->key);
         e = f ? read_field(arena, n, file, f, (char *)ret_struct + f->offset, why)
               : unknown_key(n, file, kind, fields, why);
     }
+    return e;
+}
+
+err_t config_read(arena_t *arena, const char *file, const char *text, size_t len, const char *kind,
+                  const config_field_t *fields, void *ret_struct, why_t *why) {
+    config_node_t *root;
+    err_t e = config_tree_parse(arena, file, text, len, &root, why);
+    if (!e && root->kind == CONFIG_NODE_MAP) e = check_kind(root, file, kind, why);
+    if (!e) e = config_read_map(arena, file, root, kind, fields, ret_struct, why);
     return e;
 }

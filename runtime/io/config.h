@@ -29,3 +29,7 @@ typedef struct {
 // Fields that the text does not name keep what stands in *ret_struct. Strings live in the arena.
 err_t config_read(arena_t *arena, const char *file, const char *text, size_t len, const char *kind,
                   const config_field_t *fields, void *ret_struct, why_t *why) MUST_USE;
+// The same for a map of a larger file (a topology's `set:`), where `kind` serves the messages only.
+struct config_node;
+err_t config_read_map(arena_t *arena, const char *file, const struct config_node *map, const char *kind,
+                      const config_field_t *fields, void *ret_struct, why_t *why) MUST_USE;

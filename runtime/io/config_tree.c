@@ -1,4 +1,5 @@
 #include "runtime/io/config_tree.h"
+#include "runtime/base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -135,7 +136,7 @@ static err_t read_node(reader_t *r, const yaml_event_t *event, int depth, config
 }
 
 // stream start · (document start · node · document end)? · stream end
-static err_t read_stream(reader_t *r, const config_node_t **ret_root) {
+static err_t read_stream(reader_t *r, config_node_t **ret_root) {
     config_node_t *root = NULL;
     for (;;) {
         CLEANUP(yaml_event_delete) yaml_event_t event = {0};
@@ -165,7 +166,7 @@ static err_t read_stream(reader_t *r, const config_node_t **ret_root) {
 }
 
 err_t config_tree_parse(arena_t *arena, const char *file, const char *text, size_t len,
-                        const config_node_t **ret_root, why_t *why) {
+                        config_node_t **ret_root, why_t *why) {
     assert(arena && file && ret_root);
     if (len > CONFIG_TEXT_MAX_BYTES)
         return why_set(why, ERR_TOO_LARGE, "%s: %zu bytes; at most %d are read", file, len,
@@ -187,6 +188,43 @@ const config_node_t *config_node_get(const config_node_t *map, const char *key) 
 bool config_node_is_null(const config_node_t *n) {
     return n->kind == CONFIG_NODE_SCALAR && !n->quoted &&
            (!*n->text || streq(n->text, "~") || streq(n->text, "null"));
+}
+
+// ---- variables ---
+static err_t expand_scalar(arena_t *arena, const char *file, config_node_t *n,
+                           const char *(*value_of)(void *arg, const char *name), void *arg,
+                           why_t *why) {
+    text_t out = {.arena = arena};
+    const char *at = n->text, *start;
+    while ((start = strstr(at, "${"))) {
+        const char *end = strchr(start, '}');
+        if (!end)
+            return config_error(why, ERR_INVALID, file, n->line, "%.80s: ${ without }", n->text);
+        const char *name = arena_strndup(arena, start + 2, (size_t)(end - start) - 2);
+        const char *value = value_of(arg, name);
+        if (!value)
+            return config_error(why, ERR_INVALID, file, n->line, "${%.80s}: no such variable",
+                                name);
+        text_addn(&out, at, (size_t)(start - at));
+        text_add(&out, value);
+        at = end + 1;
+    }
+    if (at == n->text) return ERR_OK;
+    text_add(&out, at);
+    n->text = text_str(&out);
+    n->quoted = true;
+    return ERR_OK;
+}
+
+err_t config_tree_expand(arena_t *arena, const char *file, config_node_t *root,
+                         const char *(*value_of)(void *arg, const char *name), void *arg,
+                         why_t *why) {
+    if (root->kind == CONFIG_NODE_SCALAR)
+        return expand_scalar(arena, file, root, value_of, arg, why);
+    err_t e = ERR_OK;
+    for (config_node_t *n = root->first; n && !e; n = n->next)
+        e = config_tree_expand(arena, file, n, value_of, arg, why);
+    return e;
 }
 
 // ---- scalars ------------------------------------------------------------------------------------

@@ -28,7 +28,13 @@ typedef struct config_node {
 
 // An empty text is an empty map. Errors: ERR_MALFORMED (not this YAML), ERR_TOO_LARGE.
 err_t config_tree_parse(arena_t *arena, const char *file, const char *text, size_t len,
-                        const config_node_t **ret_root, why_t *why) MUST_USE;
+                        config_node_t **ret_root, why_t *why) MUST_USE;
+
+// Replaces every ${name} in the scalars below `root` by what `value_of` says; NULL from it is an
+// error. A text that was replaced counts as quoted: it is a string, whatever it looks like.
+err_t config_tree_expand(arena_t *arena, const char *file, config_node_t *root,
+                         const char *(*value_of)(void *arg, const char *name), void *arg,
+                         why_t *why) MUST_USE;
 
 const config_node_t *config_node_get(const config_node_t *map, const char *key); // NULL: not there
 // Is this scalar's plain text empty, `~` or `null`?

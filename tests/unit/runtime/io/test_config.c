@@ -117,7 +117,7 @@ Test(config, refuses_depth_and_size_bombs)
 {
     arena_t a = {0};
     why_t why;
-    const config_node_t *root;
+    config_node_t *root;
     text_t deep = TEXT_HEAP;
     for (int i = 0; i < 100000; i++) text_addc(&deep, '[');
     cr_assert_eq(config_tree_parse(&a, "deep", deep.at, deep.len, &root, &why), ERR_TOO_LARGE);

@@ -1,0 +1,293 @@
+#include "cli/troupe/parent.h"
+#include "cli/troupe/child_status.h"
+#include "cli/troupe/notify.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/text.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/pidfd.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+//   idle ──spawn──► starting ──"ready"──► ready
+//    ▲  due              │ exit             │ exit
+//    └────── dead ◄──────┴──────────────────┘          (stopping: dead stays dead)
+enum {
+    RESTART_FIRST_MS = 50,     // the second death in a row; the first restarts at once
+    RESTART_MAX_MS = 2000,     // the cluster is to be back soon after whatever it was
+    STEADY_MS = 10 * 1000,     // alive for so long: the row of deaths is over
+    STOP_CHILD_MS = 10 * 1000, // between SIGTERM and SIGKILL
+    FD_FREE = 16,              // our descriptors lie above those that a child gets
+};
+
+typedef struct {
+    const topology_process_t *process;
+    pid_t pid;            // 0: does not live
+    int pidfd, status_fd; // -1: none
+    text_t heard;         // status bytes without a line end yet
+    char *last_words;     // what it said before it ended; owned
+    bool ready;
+    unsigned deaths;            // in a row
+    int64_t started_ms, due_ms; // due: when to start it (again)
+} child_t;
+
+typedef struct {
+    const parent_options_t *options;
+    child_t *children;
+    size_t len;
+    int signal_fd;
+    bool was_ready; // all of them, once
+    bool stopping;
+    size_t stop_at;           // the child that is being stopped is children[stop_at - 1]
+    int64_t stop_deadline_ms; // 0: it has not got its SIGTERM yet
+    err_t failed;             // the first start went wrong
+    why_t why;
+} parent_t;
+
+int64_t parent_restart_delay_ms(unsigned deaths) {
+    if (deaths <= 1) return 0;
+    int64_t delay_ms = RESTART_FIRST_MS;
+    for (unsigned i = 2; i < deaths && delay_ms < RESTART_MAX_MS; i++) delay_ms *= 2;
+    return delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS;
+}
+
+// ---- starting -----------------------------------------------------------------------------------
+static int move_up(int fd) {
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, FD_FREE);
+    close(fd);
+    return high;
+}
+
+static int spawn(const parent_options_t *o, child_t *c, int status_write_fd) {
+    const topology_vars_t *v = &o->topology->vars;
+    char parent_pid[16];
+    snprintf(parent_pid, sizeof parent_pid, "%d", (int)getpid());
+    const char *argv[] = {"troupe",       "actor-process",  "--topology", o->topology_file,
+                          "--process",    c->process->name, "--parent",   parent_pid,
+                          "--data",       v->data,          "--run-dir",  v->run,
+                          "--config-dir", v->config,        "--node",     v->node,
+                          "--node-ip",    v->node_ip,       NULL};
+    posix_spawnattr_t attr;
+    posix_spawn_file_actions_t files;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(&attr);
+    posix_spawn_file_actions_init(&files);
+    // A child with SIGTERM blocked would ignore it. A process group of its own keeps the terminal's
+    // Ctrl-C from it: we stop the children, in order.
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                        POSIX_SPAWN_SETPGROUP);
+    posix_spawnattr_setsigmask(&attr, &none);
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setpgroup(&attr, 0);
+    posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&files, o->lock_fd, CHILD_LOCK_FD);
+    posix_spawn_file_actions_adddup2(&files, status_write_fd, CHILD_STATUS_FD);
+    // The very program that runs, even when its file was replaced meanwhile.
+    int code = posix_spawn(&c->pid, "/proc/self/exe", &files, &attr, (char *const *)argv, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attr);
+    return code;
+}
+
+static void died(parent_t *p, child_t *c, const char *how);
+
+static void start_child(parent_t *p, child_t *c) {
+    int pipe_fds[2];
+    c->started_ms = clock_monotonic_ms();
+    c->ready = false;
+    text_reset(&c->heard);
+    free_charp(&c->last_words);
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
+        died(p, c, strerror(errno));
+        return;
+    }
+    c->status_fd = move_up(pipe_fds[0]);
+    CLEANUP(close_fdp) int write_fd = move_up(pipe_fds[1]);
+    fcntl(c->status_fd, F_SETFL, O_NONBLOCK);
+    int code = spawn(p->options, c, write_fd);
+    if (code) {
+        c->pid = 0;
+        died(p, c, strerror(code));
+        return;
+    }
+    c->pidfd = pidfd_open(c->pid, 0);
+    assert(c->pidfd >= 0); // it is not reaped yet, and pidfd_open(2) is older than Debian 12
+    log_debug("troupe", "process %s: started, pid %d", c->process->name, (int)c->pid);
+}
+
+// ---- what children say --------------------------------------------------------------------------
+static void fail_start(parent_t *p, const child_t *c, const char *sentence) {
+    if (p->was_ready || p->failed) return;
+    p->failed = ERR_UNAVAILABLE;
+    why_set(&p->why, ERR_UNAVAILABLE, "process %s: %s", c->process->name, sentence);
+    p->stopping = true;
+}
+
+static void all_ready(parent_t *p) {
+    for (size_t i = 0; i < p->len; i++)
+        if (!p->children[i].ready) return;
+    if (p->was_ready || p->stopping) return;
+    p->was_ready = true;
+    notify_send("READY=1\nSTATUS=running");
+    child_status_send(p->options->status_fd, "ready", NULL);
+    log_info("troupe", "ready: %zu process%s, node %s, data in %s", p->len, p->len == 1 ? "" : "es",
+             p->options->topology->vars.node, p->options->topology->vars.data);
+}
+
+static void hear(parent_t *p, child_t *c) {
+    bool open = child_status_read(c->status_fd, &c->heard);
+    text_t line = TEXT_HEAP;
+    const char *word, *sentence;
+    while (child_status_next(&c->heard, &line, &word, &sentence)) {
+        if (streq(word, "ready")) {
+            c->ready = true;
+            log_info("troupe", "process %s: ready, pid %d, %lld ms", c->process->name, (int)c->pid,
+                     (long long)(clock_monotonic_ms() - c->started_ms));
+            all_ready(p);
+        } else {
+            free_charp(&c->last_words);
+            c->last_words = str_dup(sentence);
+            if (streq(word, "failed")) fail_start(p, c, sentence);
+        }
+    }
+    text_done(&line);
+    if (!open) close_fdp(&c->status_fd);
+}
+
+// ---- death --------------------------------------------------------------------------------------
+static void died(parent_t *p, child_t *c, const char *how) {
+    int64_t now_ms = clock_monotonic_ms();
+    close_fdp(&c->status_fd);
+    if (p->stopping) {
+        log_debug("troupe", "process %s: %s", c->process->name, how);
+        return;
+    }
+    if (c->ready && now_ms - c->started_ms >= STEADY_MS) c->deaths = 0;
+    c->deaths++;
+    int64_t delay_ms = parent_restart_delay_ms(c->deaths);
+    c->due_ms = now_ms + delay_ms;
+    c->ready = false;
+    log_error("troupe", "process %s: %s%s%s; starts again in %lld ms", c->process->name, how,
+              c->last_words ? ": " : "", or_empty(c->last_words), (long long)delay_ms);
+}
+
+static void reap(parent_t *p, child_t *c) {
+    siginfo_t info = {0};
+    if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0) return;
+    if (c->status_fd >= 0) hear(p, c); // its last words
+    close_fdp(&c->pidfd);
+    c->pid = 0;
+    char how[128];
+    if (info.si_code == CLD_EXITED)
+        snprintf(how, sizeof how, "ended with status %d", info.si_status);
+    else
+        snprintf(how, sizeof how, "killed by signal %d (%s)%s", info.si_status,
+                 strsignal(info.si_status), info.si_code == CLD_DUMPED ? ", core dumped" : "");
+    died(p, c, how);
+}
+
+// ---- stopping: the last started first -----------------------------------------------------------
+static bool stop_next(parent_t *p) {
+    int64_t now_ms = clock_monotonic_ms();
+    while (p->stop_at > 0) {
+        child_t *c = &p->children[p->stop_at - 1];
+        if (!c->pid) {
+            p->stop_at--;
+            p->stop_deadline_ms = 0;
+        } else if (!p->stop_deadline_ms) {
+            pidfd_send_signal(c->pidfd, SIGTERM, NULL, 0);
+            p->stop_deadline_ms = now_ms + STOP_CHILD_MS;
+            return false;
+        } else if (now_ms >= p->stop_deadline_ms) {
+            log_warn("troupe", "process %s: not gone %d s after SIGTERM, killing it",
+                     c->process->name, STOP_CHILD_MS / 1000);
+            pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+            p->stop_deadline_ms = INT64_MAX;
+            return false;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_signal(parent_t *p) {
+    struct signalfd_siginfo info;
+    if (read(p->signal_fd, &info, sizeof info) != (ssize_t)sizeof info) return;
+    if (p->stopping) { // asked twice: no more patience
+        for (size_t i = 0; i < p->len; i++)
+            if (p->children[i].pid) pidfd_send_signal(p->children[i].pidfd, SIGKILL, NULL, 0);
+        return;
+    }
+    log_info("troupe", "%s: stopping", strsignal((int)info.ssi_signo));
+    notify_send("STOPPING=1");
+    p->stopping = true;
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+static int64_t start_due(parent_t *p) {
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < p->len && !p->stopping; i++) {
+        child_t *c = &p->children[i];
+        if (!c->pid && c->due_ms <= clock_monotonic_ms()) start_child(p, c);
+        if (!c->pid && c->due_ms < next_ms) next_ms = c->due_ms;
+    }
+    return next_ms;
+}
+
+static void wait_for_news(parent_t *p, int64_t until_ms) {
+    struct pollfd fds[1 + 2 * TOPOLOGY_PROCESSES_MAX] = {{p->signal_fd, POLLIN, 0}};
+    for (size_t i = 0; i < p->len; i++) { // poll(2) skips negative descriptors
+        fds[1 + 2 * i] = (struct pollfd){p->children[i].status_fd, POLLIN, 0};
+        fds[2 + 2 * i] = (struct pollfd){p->children[i].pidfd, POLLIN, 0};
+    }
+    int64_t left_ms = until_ms == INT64_MAX ? -1 : until_ms - clock_monotonic_ms();
+    if (until_ms != INT64_MAX && left_ms < 0) left_ms = 0;
+    if (poll(fds, 1 + 2 * p->len, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms) <= 0) return;
+    for (size_t i = 0; i < p->len; i++) {
+        if (fds[1 + 2 * i].revents) hear(p, &p->children[i]);
+        if (fds[2 + 2 * i].revents) reap(p, &p->children[i]);
+    }
+    if (fds[0].revents) on_signal(p);
+}
+
+err_t parent_run(const parent_options_t *options, why_t *why) {
+    sigset_t watched;
+    sigemptyset(&watched);
+    sigaddset(&watched, SIGINT), sigaddset(&watched, SIGTERM), sigaddset(&watched, SIGHUP);
+    parent_t p = {.options = options, .len = options->topology->processes_len};
+    assert(p.len <= TOPOLOGY_PROCESSES_MAX);
+    p.signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (p.signal_fd < 0) return why_errno(why, errno, "signalfd");
+    p.children = mem_new(p.len * sizeof *p.children);
+    for (size_t i = 0; i < p.len; i++)
+        p.children[i] = (child_t){&options->topology->processes[i], .pidfd = -1, .status_fd = -1};
+    p.stop_at = p.len;
+    for (;;) {
+        int64_t until_ms = start_due(&p);
+        if (p.stopping) {
+            if (stop_next(&p)) break;
+            until_ms = p.stop_deadline_ms;
+        }
+        wait_for_news(&p, until_ms);
+    }
+    for (size_t i = 0; i < p.len; i++) {
+        text_done(&p.children[i].heard);
+        free_charp(&p.children[i].last_words);
+    }
+    free(p.children);
+    close(p.signal_fd);
+    if (p.failed) {
+        child_status_send(options->status_fd, "failed", p.why.text);
+        return why_set(why, p.failed, "%s", p.why.text);
+    }
+    log_info("troupe", "stopped");
+    return ERR_OK;
+}

@@ -1,0 +1,26 @@
+// role - what a topology may put into a process: the actor behind a role, and its configuration.
+#pragma once
+#include "cli/troupe/topology.h"
+#include "runtime/actor/kit.h"
+#include "runtime/io/config.h"
+
+typedef struct {
+    const char *role; // as topologies and addresses say it; NULL ends the table
+    const actor_def_t *def;
+    size_t args_size;        // of the struct its start() gets; 0: none
+    const void *defaults;    // args before any file is read; NULL: zeroes
+    const char *config_kind; // `kind:` of its component file; NULL: it has none
+    const config_field_t *config;
+    bool needs_root; // mounts, network rules, other users' processes
+} role_t;
+
+extern const role_t roles[]; // roles.c
+
+const role_t *role_find(const char *role); // NULL: no such role
+// The actor's args: defaults, then its component file, then the topology's `set:`. In the arena,
+// which must outlive the actor.
+err_t role_args(const role_t *role, const topology_t *t, const topology_actor_t *actor,
+                arena_t *arena, const void **ret_args, why_t *why) MUST_USE;
+// Every role known, every component file right, root where it is needed: what can be said before
+// anything is started.
+err_t role_check_topology(const topology_t *t, why_t *why) MUST_USE;

@@ -1,0 +1,201 @@
+// Topology files: what is read, and what each mistake is called.
+#include "cli/troupe/options.h"
+#include "cli/troupe/parent.h"
+#include "cli/troupe/topology.h"
+#include "cli/troupe/vars.h"
+#include "support/leaks.h"
+
+static const topology_vars_t vars = {"/d", "/r", "/c", "n1", "10.0.0.1"};
+
+static err_t parse(arena_t *a, const char *text, topology_t *t, why_t *why) {
+    return topology_parse(a, "t.yaml", text, strlen(text), &vars, t, why);
+}
+
+Test(topology, reads_processes_links_and_principals)
+{
+    arena_t a = {0};
+    why_t why;
+    topology_t t;
+    cr_assert_eq(
+        parse(&a,
+              "kind: Topology\n"
+              "processes:\n"
+              "- name: main\n"
+              "  dispatchers:\n"
+              "  - name: control\n"
+              "    actors:\n"
+              "    - {role: apiserver, name: \"${node}\", config: api.yaml, set: {dataDir: "
+              "\"${data}/x\"}}\n"
+              "  listen:\n"
+              "  - {endpoint: \"ipc://${run}/t.sock\", mode: \"0660\", group: troupe, principal: "
+              "admin}\n"
+              "  - {endpoint: \"tcp://0.0.0.0:6440\", key: \"${config}/k\", allowed: /keys}\n"
+              "- name: n1/node\n"
+              "  dispatchers: []\n"
+              "  connect:\n"
+              "  - {peer: main, endpoint: \"tcp://10.0.0.9:6440\", key: /k, serverKey: /s}\n"
+              "principals:\n"
+              "- {name: node-1, roles: [kubelet/n1, proxy]}\n",
+              &t, &why),
+        ERR_OK, "%s", why.text);
+    cr_assert_eq(t.processes_len, 2);
+    const topology_process_t *main_process = topology_process(&t, "main");
+    const topology_actor_t *actor = &main_process->dispatchers[0].actors[0];
+    cr_assert_str_eq(actor->name, "n1");
+    cr_assert_str_eq(actor->config, "/c/api.yaml");
+    cr_assert_str_eq(config_node_get(actor->set, "dataDir")->text, "/d/x");
+    cr_assert_str_eq(main_process->listens[0].endpoint, "ipc:///r/t.sock");
+    cr_assert_eq(main_process->listens[0].socket_mode, 0660);
+    cr_assert_str_eq(main_process->listens[1].key_file, "/c/k");
+    cr_assert_str_eq(topology_process(&t, "n1/node")->connects[0].server_key_file, "/s");
+    cr_assert(topology_may_speak_as(&t, "node-1", "kubelet/n1"));
+    cr_assert_not(topology_may_speak_as(&t, "node-1", "kubelet/n2"));
+    cr_assert(topology_may_speak_as(&t, "node-1", "proxy/any"));
+    cr_assert_not(topology_may_speak_as(&t, "node-1", "proxyx/any"));
+    cr_assert_not(topology_may_speak_as(&t, "node-2", "proxy/any"));
+    cr_assert(topology_may_speak_as(&t, "part", "store/m1"));
+    cr_assert(topology_may_speak_as(&t, "admin", "cli/1"));
+    cr_assert_not(topology_may_speak_as(&t, "admin", "apiserver/m1"));
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(topology, names_file_line_and_mistake)
+{
+#define HEAD "kind: Topology\nprocesses:\n- name: p\n  dispatchers:\n"
+    static const struct {
+        const char *text, *why;
+    } rows[] = {
+        {"kind: Topologie\n", "t.yaml:1: kind: must be Topology"},
+        {"processes: []\n", "t.yaml:1: processes: must name at least one process"},
+        {"kind: Topology\n", "t.yaml:1: Topology: processes is missing"},
+        {"kind: Topology\nprocess: []\n",
+         "t.yaml:2: process: unknown key of Topology; did you mean processes?"},
+        {HEAD "  - {name: d, actor: []}\n",
+         "t.yaml:5: actor: unknown key of dispatcher; did you mean actors?"},
+        {HEAD "  - name: d\n    actors:\n    - {role: r}\n", "t.yaml:7: actor: name is missing"},
+        {HEAD "  - name: d\n    actors:\n    - {role: r, name: \"a b\"}\n",
+         "t.yaml:7: name: must be a name of letters, digits, '-', '.' (at most 253)"},
+        {HEAD "  - name: d\n    actors:\n    - {role: r, name: a}\n    - {role: r, name: a}\n",
+         "t.yaml:8: actor r/a is given twice"},
+        {HEAD "  - {name: d, actors: []}\n  - {name: d, actors: []}\n",
+         "t.yaml:3: dispatcher d is given twice"},
+        {HEAD "    []\n- {name: p, dispatchers: []}\n", "t.yaml:6: process p is given twice"},
+        {HEAD "    []\n  listen:\n  - {endpoint: \"udp://x\"}\n",
+         "t.yaml:7: endpoint: must be ipc:///PATH or tcp://ADDRESS:PORT"},
+        {HEAD "    []\n  listen:\n  - {endpoint: \"tcp://*:1\"}\n",
+         "t.yaml:7: a tcp:// endpoint needs key and allowed"},
+        {HEAD "    []\n  listen:\n  - {endpoint: \"ipc:///x\"}\n",
+         "t.yaml:7: an ipc:// socket needs a principal (part or admin)"},
+        {HEAD "    []\n  listen:\n  - {endpoint: \"ipc:///x\", principal: part, mode: \"0777\"}\n",
+         "t.yaml:7: mode: must be \"0600\" or \"0660\""},
+        {HEAD "    []\n  connect:\n  - {peer: a, endpoint: \"tcp://h:1\", key: k}\n",
+         "t.yaml:7: a tcp:// endpoint needs key and serverKey"},
+        {HEAD "    []\n  connect:\n  - {peer: a, endpoint: \"ipc://${runn}/x\"}\n",
+         "t.yaml:7: ${runn}: no such variable"},
+    };
+    arena_t a = {0};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        why_t why = {0};
+        topology_t t;
+        cr_expect_eq(parse(&a, rows[i].text, &t, &why), ERR_INVALID, "row %zu", i);
+        cr_expect_str_eq(why.text, rows[i].why);
+        arena_clear(&a);
+    }
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(topology, the_files_in_configs_are_right)
+{
+    arena_t a = {0};
+    static const char *const files[] = {"@all-in-one", "@all-in-one-processes",
+                                        SOURCE_DIR "/configs/all-in-one.yaml"};
+    for (size_t i = 0; i < LENGTH_OF(files); i++) {
+        why_t why = {0};
+        topology_t t;
+        cr_expect_eq(topology_load(&a, files[i], &vars, &t, &why), ERR_OK, "%s", why.text);
+    }
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, restarts_at_once_then_backs_off_to_a_limit)
+{
+    static const int64_t delays[] = {0, 0, 50, 100, 200, 400, 800, 1600, 2000, 2000};
+    for (unsigned i = 0; i < LENGTH_OF(delays); i++)
+        cr_expect_eq(parent_restart_delay_ms(i), delays[i]);
+    cr_expect_eq(parent_restart_delay_ms(4000000000u), 2000);
+}
+
+Test(vars, refuses_a_name_that_is_no_dns_subdomain)
+{
+    arena_t a = {0};
+    static const char *const bad[] = {"", "A", "-a", "a-", "a..b", "a_b", ".a"};
+    for (size_t i = 0; i < LENGTH_OF(bad); i++) {
+        why_t why;
+        topology_vars_t v = {.node = bad[i]};
+        cr_expect_eq(vars_complete(&a, &v, &why), ERR_INVALID, "%s", bad[i]);
+    }
+    topology_vars_t good = {.node = "n-1.example", .data = "rel"};
+    why_t why;
+    cr_assert_eq(vars_complete(&a, &good, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(good.data[0], '/');
+    cr_assert_str_eq(good.run, "/run/troupe");
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(options, parses_long_short_joined_and_flags)
+{
+    typedef struct {
+        const char *file;
+        bool all;
+        int64_t count;
+    } o_t;
+    static const option_t table[] = {{"file", 'f', OPTION_STRING, offsetof(o_t, file), "FILE", "f"},
+                                     {"all", 'a', OPTION_FLAG, offsetof(o_t, all), NULL, "a"},
+                                     {"count", 0, OPTION_COUNT, offsetof(o_t, count), "N", "c"},
+                                     {NULL}};
+    static const struct {
+        const char *args[4];
+        const char *file;
+        bool all;
+        int64_t count;
+        size_t left;
+    } good[] = {
+        {{"-f", "x", "-a"}, "x", true, 0, 0},
+        {{"-fx", "--count=3", "y"}, "x", false, 3, 1},
+        {{"--file=", "--all"}, "", true, 0, 0},
+        {{"--", "-f"}, NULL, false, 0, 1},
+    };
+    static const struct {
+        const char *args[4], *why;
+    } bad[] = {
+        {{"--fil", "x"}, "--fil: unknown option; did you mean --file?"},
+        {{"--file"}, "--file needs a value: FILE"},
+        {{"--all=1"}, "--all takes no value"},
+        {{"--count=x"}, "--count: \"x\" is not a whole number"},
+        {{"x", "y"}, "y: unexpected argument"},
+    };
+    for (size_t i = 0; i < LENGTH_OF(good) + LENGTH_OF(bad); i++) {
+        const char *const *args =
+            i < LENGTH_OF(good) ? good[i].args : bad[i - LENGTH_OF(good)].args;
+        int argc = 0;
+        while (argc < 4 && args[argc]) argc++;
+        o_t o = {0};
+        why_t why = {0};
+        const char *left[1];
+        size_t left_len = 0;
+        err_t e = options_parse(table, argc, (char **)args, &o, left, 1, &left_len, &why);
+        if (i < LENGTH_OF(good)) {
+            cr_expect_eq(e, ERR_OK, "%s", why.text);
+            cr_expect(good[i].file ? o.file && streq(o.file, good[i].file) : !o.file);
+            cr_expect(o.all == good[i].all && o.count == good[i].count && left_len == good[i].left);
+        } else {
+            cr_expect_eq(e, ERR_USAGE);
+            cr_expect_str_eq(why.text, bad[i - LENGTH_OF(good)].why);
+        }
+    }
+    ASSERT_NO_LEAKS();
+}
