@@ -8,10 +8,13 @@
 //                                   .port = actor_port(link), .link = actor_full_name(link), …})
 //   out         any dispatcher   → the directory says .link → gateway.carry(link, &env) on the
 //                                   link's thread, in a round; refused: an error, told to the asker
-//   in          bytes            → link checks `from` against the principal (may_speak_as), fills an
-//                                   envelope_t (envelope_new, name_new; deadline_us = now + timeout;
-//                                   is_ask if timeout or stream_window), → actor_inject(link, &env)
-//   changes     gateway.changed  → place.link == NULL and not gone: an actor of this process to tell
+//   in          bytes            → link checks `from` against the principal (may_speak_as), fills
+//   an
+//                                   envelope_t (envelope_new, name_new; deadline_us = now +
+//                                   timeout; is_ask if timeout or stream_window), →
+//                                   actor_inject(link, &env)
+//   changes     gateway.changed  → place.link == NULL and not gone: an actor of this process to
+//   tell
 //                                   the peer about; gone likewise
 //   peer gone   directory_link_down(directory, link, reason): Down to monitors, ERR_UNAVAILABLE
 //                                   to asks and streams under way, StreamGone to their servers
@@ -23,25 +26,27 @@ typedef struct bus_port bus_port_t;
 
 enum {
     BUS_PORTS_MAX = 256,
-    BUS_QUEUE_MAX = 64 * 1024,      // envelopes waiting in one port for a receiver that does not drain
+    BUS_QUEUE_MAX = 64 * 1024, // envelopes waiting in one port for a receiver that does not drain
 };
 
 // An order to a port's thread, run there between rounds: spawn, stop, a notice.
 typedef struct bus_order {
-    void (*run)(struct bus_order *order, stage_t *stage);   // owns the order: frees it or hands it back
+    void (*run)(struct bus_order *order,
+                stage_t *stage); // owns the order: frees it or hands it back
 } bus_order_t;
 
 bus_t *bus_new(void) MUST_USE;
-void bus_destroy(bus_t **bus);                      // after its ports
-void *bus_context(const bus_t *bus);                // the ZeroMQ context: links open their sockets in it
+void bus_destroy(bus_t **bus);       // after its ports
+void *bus_context(const bus_t *bus); // the ZeroMQ context: links open their sockets in it
 
-bus_port_t *bus_port_new(bus_t *bus) MUST_USE;      // any thread, before the port's thread starts
-void bus_port_destroy(bus_port_t **port);           // what still waits in it is dropped
+bus_port_t *bus_port_new(bus_t *bus) MUST_USE; // any thread, before the port's thread starts
+void bus_port_destroy(bus_port_t **port);      // what still waits in it is dropped
 uint32_t bus_port_number(const bus_port_t *port);
-int bus_port_fd(const bus_port_t *port);            // ZMQ_FD of the inbox: edge-like, see bus_receive
+int bus_port_fd(const bus_port_t *port); // ZMQ_FD of the inbox: edge-like, see bus_receive
 
-// ---- the port's own thread ------------------------------------------------------------------------
-// Hands out what has arrived, at most `envelopes_max`; true: there may be more.
+// ---- the port's own thread
+// ------------------------------------------------------------------------ Hands out what has
+// arrived, at most `envelopes_max`; true: there may be more.
 bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max);
 // Queue for another port; leaves with bus_flush. False: BUS_QUEUE_MAX is reached, nothing taken.
 bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env);
@@ -51,5 +56,6 @@ size_t bus_flush(bus_port_t *port);
 // Something arrived since the last bus_receive that the fd does not say any more.
 bool bus_has_news(bus_port_t *port);
 
-// ---- any thread -----------------------------------------------------------------------------------
-void bus_order(bus_t *bus, uint32_t to, bus_order_t *order);        // *taken*
+// ---- any thread
+// -----------------------------------------------------------------------------------
+void bus_order(bus_t *bus, uint32_t to, bus_order_t *order); // *taken*

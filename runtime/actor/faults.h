@@ -18,15 +18,15 @@ faults_t *faults_new(void) MUST_USE;
 void faults_destroy(faults_t **faults);
 // A rule of the same name is replaced. Any thread. False: there are FAULT_RULES_MAX already.
 bool faults_set(faults_t *f, const Actor__FaultRule *rule);
-void faults_clear(faults_t *f, const char *name);      // NULL: all
-bool faults_any(const faults_t *f);                 // cheap: one relaxed load
+void faults_clear(faults_t *f, const char *name); // NULL: all
+bool faults_any(const faults_t *f);               // cheap: one relaxed load
 
 typedef struct {
     bool drop;
-    int64_t delay_us;               // 0: at once
+    int64_t delay_us; // 0: at once
     bool duplicate;
-    bool reorder;                   // let what comes behind it overtake
+    bool reorder; // let what comes behind it overtake
 } fault_verdict_t;
 fault_verdict_t faults_on_send(faults_t *f, const envelope_t *env, rng_t *dice);
 fault_verdict_t faults_on_arrival(faults_t *f, const envelope_t *env, rng_t *dice);
-bool pattern_matches(const char *pattern, const char *text);   // '*' only; NULL or "" matches all
+bool pattern_matches(const char *pattern, const char *text); // '*' only; NULL or "" matches all
