@@ -71,6 +71,7 @@ static const kind_t rows[ROWS_MAX] = {
             .defaults = meta_defaults,
             .prepare_create = plain_prepare_create,
             .prepare_update = plain_prepare_update,
+            .columns = configmap_columns,
         },
     [ROW_ENDPOINTS] =
         {
@@ -89,6 +90,7 @@ static const kind_t rows[ROWS_MAX] = {
             .defaults = endpoints_defaults,
             .prepare_create = plain_prepare_create,
             .prepare_update = plain_prepare_update,
+            .columns = endpoints_columns,
         },
     [ROW_EVENT] =
         {
@@ -111,6 +113,7 @@ static const kind_t rows[ROWS_MAX] = {
                 "involvedObject.kind involvedObject.namespace involvedObject.name "
                 "involvedObject.uid involvedObject.apiVersion involvedObject.resourceVersion "
                 "involvedObject.fieldPath reason reportingComponent source.component type",
+            .columns = event_columns,
         },
     [ROW_NAMESPACE] =
         {
@@ -130,6 +133,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = namespace_prepare_update,
             .prepare_status = keep_spec,
             .selectable_fields = "status.phase",
+            .columns = namespace_columns,
         },
     [ROW_NODE] =
         {
@@ -149,6 +153,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = keep_status,
             .prepare_status = keep_spec,
             .selectable_fields = "spec.unschedulable",
+            .columns = node_columns,
         },
     [ROW_POD] =
         {
@@ -172,6 +177,7 @@ static const kind_t rows[ROWS_MAX] = {
             .selectable_fields = "spec.nodeName spec.restartPolicy spec.schedulerName "
                                  "spec.serviceAccountName spec.hostNetwork status.phase "
                                  "status.podIP status.nominatedNodeName",
+            .columns = pod_columns,
         },
     [ROW_SECRET] =
         {
@@ -190,6 +196,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = plain_prepare_create,
             .prepare_update = secret_prepare_update,
             .selectable_fields = "type",
+            .columns = secret_columns,
         },
     [ROW_SERVICEACCOUNT] =
         {
@@ -208,6 +215,7 @@ static const kind_t rows[ROWS_MAX] = {
             .defaults = meta_defaults,
             .prepare_create = serviceaccount_prepare_create,
             .prepare_update = serviceaccount_prepare_update,
+            .columns = serviceaccount_columns,
         },
     [ROW_SERVICE] =
         {
@@ -229,6 +237,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = service_prepare_update,
             .prepare_status = keep_spec,
             .selectable_fields = "spec.clusterIP spec.type",
+            .columns = service_columns,
         },
     [ROW_DEPLOYMENT] =
         {
@@ -249,6 +258,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = workload_prepare_create,
             .prepare_update = deployment_prepare_update,
             .prepare_status = deployment_prepare_status,
+            .columns = deployment_columns,
         },
     [ROW_REPLICASET] =
         {
@@ -270,6 +280,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = workload_prepare_update,
             .prepare_status = keep_spec,
             .selectable_fields = "status.replicas",
+            .columns = replicaset_columns,
         },
     [ROW_DEPLOYMENT_V1BETA2] =
         {
@@ -290,6 +301,7 @@ static const kind_t rows[ROWS_MAX] = {
             .from_stored = deployment_v1beta2_from_stored,
             .storage_prefix = "deployments",
             .defaults = deployment_defaults,
+            .columns = deployment_columns,
         },
     [ROW_REPLICASET_V1BETA2] =
         {
@@ -311,6 +323,7 @@ static const kind_t rows[ROWS_MAX] = {
             .storage_prefix = "replicasets",
             .defaults = replicaset_defaults,
             .selectable_fields = "status.replicas",
+            .columns = replicaset_columns,
         },
     [ROW_DEPLOYMENT_V1BETA1] =
         {
@@ -331,6 +344,7 @@ static const kind_t rows[ROWS_MAX] = {
             .from_stored = deployment_v1beta1_from_stored,
             .storage_prefix = "deployments",
             .defaults = deployment_v1beta1_defaults,
+            .columns = deployment_columns,
         },
     [ROW_LEASE] =
         {
@@ -348,6 +362,7 @@ static const kind_t rows[ROWS_MAX] = {
             .defaults = lease_defaults,
             .prepare_create = lease_prepare_create,
             .prepare_update = lease_prepare_update,
+            .columns = lease_columns,
         },
     [ROW_ENDPOINTSLICE] =
         {
@@ -365,6 +380,7 @@ static const kind_t rows[ROWS_MAX] = {
             .defaults = endpointslice_defaults,
             .prepare_create = endpointslice_prepare_create,
             .prepare_update = endpointslice_prepare_update,
+            .columns = endpointslice_columns,
         },
     [ROW_DEPLOYMENT_EXTENSIONS] =
         {
@@ -385,6 +401,7 @@ static const kind_t rows[ROWS_MAX] = {
             .from_stored = deployment_extensions_from_stored,
             .storage_prefix = "deployments",
             .defaults = deployment_extensions_defaults,
+            .columns = deployment_columns,
         },
     [ROW_REPLICASET_EXTENSIONS] =
         {
@@ -406,6 +423,7 @@ static const kind_t rows[ROWS_MAX] = {
             .storage_prefix = "replicasets",
             .defaults = replicaset_extensions_defaults,
             .selectable_fields = "status.replicas",
+            .columns = replicaset_columns,
         },
     [ROW_ACTOR] =
         {
@@ -423,6 +441,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = plain_prepare_create,
             .prepare_update = keep_status,
             .prepare_status = keep_spec,
+            .columns = actor_columns,
         },
     [ROW_BINDING] =
         {
@@ -530,6 +549,8 @@ const kind_t *kind_of(const ProtobufCMessage *obj) {
         if (rows[i].type == obj->descriptor) return &rows[i];
     return NULL;
 }
+
+const column_t *kind_columns(const kind_t *k) { return k->columns ? k->columns : plain_columns; }
 
 // ---- names --------------------------------------------------------------------------------------
 const char *kind_api_version(arena_t *arena, const kind_t *k) {

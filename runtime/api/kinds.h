@@ -71,6 +71,8 @@ const char *kind_qualified_plural(arena_t *arena, const kind_t *k);
 const char *kind_qualified_singular(arena_t *arena, const kind_t *k);
 // The row whose message this is; several rows share no message. NULL: no kind's message.
 const kind_t *kind_of(const ProtobufCMessage *obj);
+// The kind's columns, or those that every kind has. Never NULL.
+const column_t *kind_columns(const kind_t *k);
 // Is `word` one of the blank-separated words of `list` (short names, verbs, categories)?
 bool kind_has_word(const char *list, const char *word);
 

@@ -41,3 +41,11 @@ kind_update_fn plain_prepare_update, workload_prepare_update, deployment_prepare
     endpointslice_prepare_update;
 // Updates of the status alone, and updates that leave it as it was.
 kind_update_fn keep_spec, keep_status, pod_prepare_status, deployment_prepare_status;
+
+// ---- columns (columns.c)
+// --------------------------------------------------------------------------
+extern const column_t plain_columns[], pod_columns[], deployment_columns[], replicaset_columns[],
+    service_columns[], endpoints_columns[], endpointslice_columns[], node_columns[],
+    event_columns[], namespace_columns[], configmap_columns[], secret_columns[],
+    serviceaccount_columns[], lease_columns[], actor_columns[];
+const char *node_roles_text(arena_t *arena, const Core__Node *node);
