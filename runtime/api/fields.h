@@ -39,6 +39,7 @@ typedef struct {
 typedef struct {
     const ProtobufCMessageDescriptor *descriptor;
     uint16_t first, len; // its fields, inlined ones included, in JSON order
+    bool type_meta;      // kind and apiVersion may stand in its JSON
     special_t special;
     uint64_t pointers; // bit i: descriptor->fields[i] is API_POINTER
 } api_type_t;

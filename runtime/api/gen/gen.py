@@ -188,6 +188,11 @@ class SideTable:
                 done.append((f, r))
         return done + [(f, None) for f in m.fields if str(f.number) in by_number]
 
+    def has_type_meta(self, m):
+        known = self.facts.get((m.gv, m.name), [])
+        return any(r['field'] == 'TypeMeta' for r in known) or m.key() in (
+            'core.v1.List', 'actors.Actor', 'actors.ActorList')
+
     def flags(self, m, f, r):
         flags = set()
         emitted = r['emitted_when_empty_%d.%d' % RELEASE] if r else 'no'
@@ -246,8 +251,9 @@ def side_text(schema, facts):
         rows = table.rows(m)
         assert len(m.fields) <= 64
         pointers = sum(1 << r.at for r in rows if not r.via and 'POINTER' in r.flags)
-        types.append('    {&%s, %d, %d, SPECIAL_%s, 0x%x},' % (
-            c_descriptor(m), len(fields), len(rows), SPECIALS.get(m.key(), 'NONE'), pointers))
+        types.append('    {&%s, %d, %d, %s, SPECIAL_%s, 0x%x},' % (
+            c_descriptor(m), len(fields), len(rows), 'true' if table.has_type_meta(m) else 'false',
+            SPECIALS.get(m.key(), 'NONE'), pointers))
         order.append('    ' + ' '.join('%d,' % i for i in sorted(
             range(len(rows)), key=lambda i: rows[i].field.json)) + '   // ' + m.key())
         for r in rows:
