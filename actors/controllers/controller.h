@@ -19,6 +19,7 @@
 #include "runtime/actor/informer.h"
 #include "runtime/actor/recorder.h"
 #include "runtime/actor/workqueue.h"
+#include "runtime/api/pod.h"
 
 // The kinds that controllers follow, each by one informer for all of them.
 typedef enum {
@@ -112,5 +113,4 @@ bool owner_is(const Meta__OwnerReference *ref, const char *group,
               const char *kind); // any version of the group
 bool pod_is_ready(const Core__Pod *pod);
 int64_t pod_ready_since_ms(const Core__Pod *pod); // wall; 0: not ready
-bool pod_is_finished(const Core__Pod *pod);       // Succeeded or Failed
 const kind_t *followed_kind(followed_t what);

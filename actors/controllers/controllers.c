@@ -19,25 +19,11 @@ bool owner_is(const Meta__OwnerReference *ref, const char *group, const char *ki
     return strlen(group) == len && strncmp(version, group, len) == 0;
 }
 
-static const Core__PodCondition *condition_of(const Core__Pod *pod, const char *type) {
-    for (size_t i = 0; pod->status && i < pod->status->n_conditions; i++)
-        if (streq(or_empty(pod->status->conditions[i]->type), type))
-            return pod->status->conditions[i];
-    return NULL;
-}
-
 bool pod_is_ready(const Core__Pod *pod) {
-    const Core__PodCondition *ready = condition_of(pod, "Ready");
+    const Core__PodCondition *ready = pod_condition(pod, "Ready");
     return ready && streq(or_empty(ready->status), "True");
 }
 
 int64_t pod_ready_since_ms(const Core__Pod *pod) {
-    const Core__PodCondition *ready = condition_of(pod, "Ready");
-    if (!ready || !streq(or_empty(ready->status), "True")) return 0;
-    return time_wall_ms(ready->lasttransitiontime);
-}
-
-bool pod_is_finished(const Core__Pod *pod) {
-    const char *phase = pod->status ? or_empty(pod->status->phase) : "";
-    return streq(phase, "Succeeded") || streq(phase, "Failed");
+    return pod_is_ready(pod) ? time_wall_ms(pod_condition(pod, "Ready")->lasttransitiontime) : 0;
 }

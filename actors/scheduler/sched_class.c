@@ -1,5 +1,6 @@
 #include "actors/scheduler/sched_state.h"
 #include "runtime/api/kinds.h"
+#include "runtime/api/pod.h"
 #include "runtime/api/quantity.h"
 #include "runtime/base/hash.h"
 
@@ -57,7 +58,7 @@ static amounts_t pod_requests(sched_t *s, const Core__PodSpec *spec, bool with_d
     }
     for (size_t i = 0; i < spec->n_initcontainers; i++) {
         amounts_t one = requests_of(s, spec->initcontainers[i], with_defaults);
-        if (streq(or_empty(spec->initcontainers[i]->restartpolicy), "Always")) {
+        if (container_is_sidecar(spec->initcontainers[i])) {
             add_amounts(&staying, &one);
             add_amounts(&running, &one);
             raise_to(&starting, &staying);

@@ -1,5 +1,6 @@
 #include "actors/scheduler/sched_state.h"
 #include "runtime/api/kinds.h"
+#include "runtime/api/pod.h"
 #include "runtime/api/quantity.h"
 #include "runtime/base/hash.h"
 
@@ -368,11 +369,6 @@ static sched_pod_t *pod_new(sched_t *s, const Core__Pod *pod, const char *key) {
     return entry;
 }
 
-static bool is_finished(const Core__Pod *pod) {
-    const char *phase = pod->status ? or_empty(pod->status->phase) : "";
-    return streq(phase, "Succeeded") || streq(phase, "Failed");
-}
-
 static bool is_ours(const sched_t *s, const Core__Pod *pod) {
     const char *name = pod->spec ? pod->spec->schedulername : NULL;
     return streq(is_empty(name) ? DEFAULT_SCHEDULER : name, s->scheduler_name);
@@ -405,11 +401,11 @@ void sched_pod_set(sched_t *s, const Core__Pod *pod, int64_t now_ms) {
     const char *node = pod->spec ? or_empty(pod->spec->nodename) : "";
     char *key = key_of(s, meta->namespace_, meta->name);
     sched_pod_t *entry = map_get(&s->pods, key);
-    if (entry && (!streq(entry->uid, or_empty(meta->uid)) || is_finished(pod))) {
+    if (entry && (!streq(entry->uid, or_empty(meta->uid)) || pod_has_ended(pod))) {
         forget(s, entry);
         entry = NULL;
     }
-    if (is_finished(pod)) return;
+    if (pod_has_ended(pod)) return;
     bool is_on_hold = !*node && (meta->deletiontimestamp || !is_ours(s, pod));
     if (is_on_hold) {
         if (entry && entry->state != POD_ASSUMED) forget(s, entry);
