@@ -55,6 +55,13 @@
 // nothing to do.
 #define x_steal(p) ({ __typeof__(*(p)) stolen_ = *(p); *(p) = NULL; stolen_; })
 
+// The same for a file descriptor: -1 is left behind.
+static inline int x_steal_fd(int *fd) {
+    int stolen = *fd;
+    *fd = -1;
+    return stolen;
+}
+
 static inline bool streq(const char *a, const char *b) { return strcmp(a, b) == 0; }
 static inline bool is_empty(const char *s) { return !s || !*s; }
 static inline const char *or_empty(const char *s) { return s ? s : ""; }
