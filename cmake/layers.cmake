@@ -57,7 +57,7 @@ function(troupe_program name)
     endif()
 endfunction()
 troupe_program(troupe troupe_actors)
-troupe_program(troupectl troupe_runtime)
+troupe_program(troupectl troupe_runtime PkgConfig::JANSSON)
 
 # The ready topologies are part of the program (cli/troupe/builtin.c).
 file(GLOB topologies CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/configs/*.yaml)

@@ -1,0 +1,56 @@
+// A command's way through the actors: each hop with the time it waited and the time it was handled.
+#include "cli/troupectl/ctl.h"
+#include <time.h>
+
+enum { SETTLE_MS = 300 }; // what a command set off goes on a little after its answer
+
+static int hop_order(const void *a, const void *b) {
+    const Actor__TraceHop *x = *(Actor__TraceHop *const *)a, *y = *(Actor__TraceHop *const *)b;
+    return (x->sent_us > y->sent_us) - (x->sent_us < y->sent_us);
+}
+
+static const char *short_type(const char *type) {
+    return has_prefix(type, "troupe.") ? type + strlen("troupe.") : type;
+}
+
+static void print_hops(Actor__TraceHop **hops, size_t len) {
+    if (len == 0) return;
+    qsort(hops, len, sizeof *hops, hop_order);
+    int64_t start_us = hops[0]->sent_us;
+    fprintf(stderr, "%10s %9s %9s  %s\n", "AT", "QUEUED", "HANDLED", "PATH");
+    for (size_t i = 0; i < len; i++) {
+        const Actor__TraceHop *h = hops[i];
+        fprintf(stderr, "%8.2fms %7lldus %7lldus  %s → %s  %s%s (%u bytes)\n",
+                (double)(h->sent_us - start_us) / 1000.0, (long long)h->queued_us,
+                (long long)h->handled_us, h->from, h->to, short_type(h->type),
+                h->in_reply_to ? " [answer]" : "", h->body_bytes);
+    }
+}
+
+int cmd_trace(ctl_t *ctl) {
+    Actor__TraceQuery query = {PROTOBUF_C_MESSAGE_INIT(&actor__trace_query__descriptor)};
+    bool own = !streq(ctl->verb, "trace"); // --trace of another verb
+    if (own) {
+        query.trace_id = client_trace_id(ctl->client);
+        struct timespec pause = {.tv_nsec = SETTLE_MS * 1000L * 1000L};
+        nanosleep(&pause, NULL);
+    } else if (ctl->o.last)
+        query.last = true;
+    else if (ctl->words.len == 1) {
+        char *end;
+        query.trace_id = strtoull(ctl->words.at[0], &end, 16);
+        if (*end || !query.trace_id)
+            return refuse("invalid trace id \"%s\": want hexadecimal digits", ctl->words.at[0]);
+    } else
+        return refuse("want a trace ID, or --last");
+    void *answer;
+    failure_t failure;
+    if (ctl_ask(ctl, &query.base, &actor__trace_hops__descriptor, &answer, &failure))
+        return refuse_failure(&failure);
+    Actor__TraceHops *hops = answer;
+    if (hops->n_hops == 0) return refuse("no such trace: the ring keeps the newest only");
+    fprintf(stderr, "trace %016llx, %zu hops\n", (unsigned long long)hops->hops[0]->trace_id,
+            hops->n_hops);
+    print_hops(hops->hops, hops->n_hops);
+    return 0;
+}
