@@ -1,6 +1,7 @@
 #include "actors/controllers/controllers_actor.h"
 #include "actors/controllers/controller.h"
 #include "actors/controllers/nodeipam_plan.h"
+#include "runtime/actor/catch_up.h"
 #include "runtime/actor/election.h"
 #include "runtime/base/log.h"
 
@@ -8,15 +9,12 @@ enum {
     TAG_ELECTION = 1,
     TAG_WRITE,
     TAG_EVENT,
-    TAG_CATCH_UP, // CurrentRevision, and its retry
-    TAG_QUEUES,   // timer: a waiting key is due
+    TAG_CATCH_UP,
+    TAG_QUEUES, // timer: a waiting key is due
     TAG_AGES,
-    TAG_REFRESH,         // timer: caches that do not come to the revision by themselves
     TAG_INFORMERS = 100, // + position
     CONTROLLERS_MAX = 16,
     SYNCS_PER_SETTLE = 64, // a round stays below its 5 ms
-    CATCH_UP_RETRY_MS = 100,
-    REFRESH_AFTER_MS = 50, // idle kinds hear of a revision only by a mark: list them anew instead
     AGES_RETRY_MS = 200,
 };
 
@@ -88,8 +86,7 @@ typedef struct controllers {
     size_t all_len;
     imap_t writes; // ask id -> write_t
     recorder_t recorder;
-    int64_t wanted_revision; // to be reached before the first sync; 0: not known yet
-    bool caught_up;
+    catch_up_t catch_up; // before the first sync
     uint64_t ages_stream;
 } controllers_t;
 
@@ -267,10 +264,6 @@ static void on_delete_collection_reply(actor_t *me, const message_t *msg, const 
     if (w) settle_write(w, NULL, NULL);
 }
 
-static void ask_current_revision(controllers_t *self) {
-    api_current_revision(self->me, TAG_CATCH_UP);
-}
-
 static void open_ages(controllers_t *self) {
     Api__WatchNodeAges watch = {
         .base.descriptor = &api__watch_node_ages__descriptor,
@@ -290,10 +283,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     if (informers_handle(&self->informers, me, msg, body)) return;
     if (election_handle(&self->election, me, msg, body)) return;
     if (recorder_handle(&self->recorder, me, msg, body)) return;
-    if (msg->tag == TAG_CATCH_UP) {
-        actor_timer(me, TAG_CATCH_UP, CATCH_UP_RETRY_MS);
-        return;
-    }
+    if (catch_up_handle(&self->catch_up, me, msg, body)) return;
     if (msg->tag == TAG_AGES) {
         on_lost_ages(self);
         return;
@@ -329,42 +319,26 @@ static void on_elect_reply(actor_t *me, const message_t *msg, const void *body) 
     bool led = self->election.leads;
     election_handle(&self->election, me, msg, body);
     if (led || !self->election.leads) return;
-    ask_current_revision(self);
+    catch_up_start(&self->catch_up, me, &self->informers, TAG_CATCH_UP);
     open_ages(self);
 }
 
 static void on_current_revision(actor_t *me, const message_t *msg, const void *body) {
     controllers_t *self = actor_state(me);
-    self->wanted_revision = ((const Api__CurrentRevisionReply *)body)->revision;
-    actor_timer(me, TAG_REFRESH, REFRESH_AFTER_MS);
+    catch_up_handle(&self->catch_up, me, msg, body);
 }
 
 static void on_timer(actor_t *me, uint64_t tag) {
     controllers_t *self = actor_state(me);
-    if (informers_timer(&self->informers, me, tag) || election_timer(&self->election, me, tag))
-        return;
-    switch (tag) {
-    case TAG_CATCH_UP: ask_current_revision(self); break;
-    case TAG_REFRESH:
-        for (size_t i = 0; !self->caught_up && i < self->informers.all.len; i++)
-            if (informer_revision(self->informers.all.at[i]) < self->wanted_revision)
-                informer_refresh(self->informers.all.at[i], me);
-        break;
-    case TAG_AGES: open_ages(self); break;
-    default: break; // TAG_QUEUES: settle does it
-    }
+    bool is_known = informers_timer(&self->informers, me, tag) ||
+                    election_timer(&self->election, me, tag) ||
+                    catch_up_timer(&self->catch_up, me, tag);
+    if (!is_known && tag == TAG_AGES) open_ages(self);
+    // TAG_QUEUES needs nothing: settle looks at what is due.
 }
 
 // ---- settle: sync what is due
 // ---------------------------------------------------------------------
-
-static bool may_act(controllers_t *self) {
-    if (!self->election.leads || !self->wanted_revision) return false;
-    if (self->caught_up) return true;
-    if (!informers_are_synced(&self->informers)) return false;
-    self->caught_up = informers_have_reached(&self->informers, self->wanted_revision);
-    return self->caught_up;
-}
 
 static void sync_key(controller_t *c, const char *key) {
     c->key = key;
@@ -380,7 +354,7 @@ static void sync_key(controller_t *c, const char *key) {
 
 static void settle(actor_t *me) {
     controllers_t *self = actor_state(me);
-    if (!may_act(self)) return;
+    if (!self->election.leads || !catch_up_is_done(&self->catch_up)) return;
     int64_t now_ms = actor_now_ms(me), next_ms = INT64_MAX;
     size_t budget = SYNCS_PER_SETTLE;
     size_t writes_max = (size_t)self->args->concurrent_writes_max;

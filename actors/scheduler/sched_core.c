@@ -588,8 +588,9 @@ static void explain_class(sched_class_t *c, size_t actions_max, arena_t *arena,
             plan->cut = true;
             return;
         }
-        pod->explained = hash;
         sched_action_t *action = add_action(plan, pod);
+        action->is_first = !pod->explained;
+        pod->explained = hash;
         action->kind = SCHED_EXPLAIN;
         action->reason = c->gated ? "SchedulingGated" : "Unschedulable";
         action->message = message;
@@ -629,6 +630,7 @@ void sched_plan_print(const sched_plan_t *plan, text_t *out) {
 // ---- questions
 // ------------------------------------------------------------------------------------
 
+const char *sched_name(const sched_t *s) { return s->scheduler_name; }
 size_t sched_nodes_len(const sched_t *s) { return s->nodes_len; }
 size_t sched_pending_len(const sched_t *s) { return s->pending_len; }
 

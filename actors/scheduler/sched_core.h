@@ -62,6 +62,7 @@ typedef struct {
     const char *namespace_, *name, *uid; // borrowed until the pod changes
     const char *node;                    // BIND
     const char *reason;  // EXPLAIN: of condition PodScheduled: "Unschedulable", "SchedulingGated"
+    bool is_first;       // EXPLAIN: nothing was said of this pod before
     const char *message; // EXPLAIN: "0/3 nodes are available: …"; in the arena
 } sched_action_t;
 typedef struct {
@@ -78,6 +79,7 @@ void sched_plan_print(const sched_plan_t *plan, text_t *out);
 
 // ---- questions
 // ------------------------------------------------------------------------------------
+const char *sched_name(const sched_t *s); // of the scheduler
 size_t sched_nodes_len(const sched_t *s);
 size_t sched_pending_len(const sched_t *s); // those in back-off too
 // Every reason against every node, a line each, for the person at night: "node-1: Insufficient

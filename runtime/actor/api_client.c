@@ -157,3 +157,18 @@ api_failure_t api_failure(arena_t *arena, const Actor__Failure *failure) {
                      out.err == ERR_INTERNAL;
     return out;
 }
+
+// RFC 8259 §7.
+void api_json_string(text_t *out, const char *s) {
+    text_addc(out, '"');
+    for (const char *at = or_empty(s); *at; at++) {
+        unsigned char c = (unsigned char)*at;
+        if (c == '"' || c == '\\')
+            text_addf(out, "\\%c", c);
+        else if (c < 0x20)
+            text_addf(out, "\\u%04x", c);
+        else
+            text_addc(out, *at);
+    }
+    text_addc(out, '"');
+}

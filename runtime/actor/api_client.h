@@ -20,6 +20,7 @@
 #pragma once
 #include "runtime/actor/kit.h"
 #include "runtime/api/kinds.h"
+#include "runtime/base/text.h"
 #include "troupe/api.pb-c.h"
 
 enum { API_TIMEOUT_MS = ASK_TIMEOUT_DEFAULT_MS };
@@ -74,6 +75,9 @@ typedef struct {
 } api_failure_t;
 // Texts live in the arena.
 api_failure_t api_failure(arena_t *arena, const Actor__Failure *failure);
+
+// A string as JSON text, quotes included, for patches written by hand.
+void api_json_string(text_t *out, const char *s);
 
 // The resource of a kind, for requests built by hand; all strings borrowed.
 Api__Resource api_resource(const kind_t *k, const char *ns, const char *name,
