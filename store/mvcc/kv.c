@@ -1,0 +1,23 @@
+#include "store/mvcc/kv.h"
+
+void kv_destroy(kv_t **kv) {
+    kv_t *k = x_steal(kv);
+    if (k) k->ops->destroy(k);
+}
+err_t kv_get(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) {
+    return kv->ops->get(kv, key, arena, false, ret_value, why);
+}
+err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) {
+    return kv->ops->get(kv, key, arena, true, ret_value, why);
+}
+err_t kv_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) {
+    assert(ops || len == 0);
+    return kv->ops->write(kv, ops, len, why);
+}
+err_t kv_flush(kv_t *kv, why_t *why) { return kv->ops->flush(kv, why); }
+uint64_t kv_disk_bytes(kv_t *kv) { return kv->ops->disk_bytes(kv); }
+err_t kv_seek(kv_t *kv, bytes_t key, why_t *why) { return kv->ops->seek(kv, key, why); }
+err_t kv_next(kv_t *kv, why_t *why) { return kv->ops->next(kv, why); }
+bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value) {
+    return kv->ops->here(kv, ret_key, ret_value);
+}

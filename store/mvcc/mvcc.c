@@ -1,0 +1,265 @@
+#include "store/mvcc/mvcc.h"
+#include "store/mvcc/mvcc_state.h"
+
+// ---- pending changes --------------------------------------------------------------------------------
+// Position of `key`, or where it would be inserted.
+static size_t place_of(const pendings_t *pendings, bytes_t key, bool *ret_found) {
+    size_t low = 0, high = pendings->len;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = bytes_cmp(pendings->at[middle].change.key, key);
+        if (order == 0) {
+            *ret_found = true;
+            return middle;
+        }
+        if (order < 0) low = middle + 1;
+        else high = middle;
+    }
+    *ret_found = false;
+    return low;
+}
+
+const pending_t *mvcc_pending(const pendings_t *pendings, bytes_t key) {
+    bool found;
+    size_t at = place_of(pendings, key, &found);
+    return found ? &pendings->at[at] : NULL;
+}
+
+static void set_pending(pendings_t *pendings, const change_t *change) {
+    bool found;
+    size_t at = place_of(pendings, change->key, &found);
+    if (found) pendings->at[at].change = *change;
+    else vec_insert(pendings, at, ((pending_t){*change}));
+}
+
+void mvcc_put_op(mvcc_t *m, bytes_t key, bytes_t value) {
+    vec_push(&m->ops, ((kv_op_t){key, value, false}));
+}
+void mvcc_delete_op(mvcc_t *m, bytes_t key) { vec_push(&m->ops, ((kv_op_t){.key = key, .is_delete = true})); }
+
+// ---- looking up -------------------------------------------------------------------------------------
+static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, bool *ret_found,
+                        head_t *ret_head, why_t *why) {
+    bytes_t at = keys_index(arena, key, revision), prefix = {at.at, at.len - 8}, here, value, user_key;
+    err_t err = kv_seek(m->kv, at, why);
+    if (err != ERR_OK) return err;
+    *ret_found = false;
+    if (!kv_here(m->kv, &here, &value)) return ERR_OK;
+    if (here.len != at.len || memcmp(here.at, prefix.at, prefix.len) != 0) return ERR_OK;
+    if (!keys_get_index(arena, here, value, &user_key, ret_head))
+        return why_set(why, ERR_CORRUPT, "an index entry cannot be read");
+    *ret_found = true;
+    return ERR_OK;
+}
+
+err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t *ret_head, why_t *why) {
+    const pending_t *pending = mvcc_pending(&m->txn, key);
+    if (!pending) pending = mvcc_pending(&m->pending, key);
+    err_t err = ERR_OK;
+    *ret_found = true;
+    if (pending) *ret_head = pending->change.head;
+    else err = head_in_kv(m, arena, key, INT64_MAX, ret_found, ret_head, why);
+    if (err == ERR_OK && *ret_found && ret_head->deleted) *ret_found = false;
+    if (!*ret_found) *ret_head = (head_t){0};
+    return err;
+}
+
+err_t mvcc_value(mvcc_t *m, arena_t *arena, bytes_t key, const head_t *head, bytes_t *ret_value,
+                 why_t *why) {
+    const pending_t *pending = mvcc_pending(&m->txn, key);
+    if (!pending || pending->change.head.mod != head->mod) pending = mvcc_pending(&m->pending, key);
+    if (pending && pending->change.head.mod == head->mod) {
+        // The batch's memory goes with the commit, and answers are packed after it.
+        bytes_t value = pending->change.value;
+        *ret_value = (bytes_t){arena_dup(arena, value.at, value.len), value.len};
+        return ERR_OK;
+    }
+    bytes_t at = keys_change(arena, head->mod, head->sub), value;
+    err_t err = kv_get(m->kv, at, arena, &value, why);
+    if (err != ERR_OK) return err;
+    change_t change;
+    if (!value.at || !keys_get_change(at, value, &change) || !bytes_eq(change.key, key))
+        return why_set(why, ERR_CORRUPT, "the change of revision %lld.%u is missing",
+                       (long long)head->mod, head->sub);
+    *ret_value = change.value;
+    return ERR_OK;
+}
+
+err_t mvcc_get_at(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, bool *ret_found,
+                  change_t *ret_change, why_t *why) {
+    head_t head;
+    err_t err = head_in_kv(m, arena, key, revision, ret_found, &head, why);
+    if (err != ERR_OK || !*ret_found) return err;
+    if (head.deleted) {
+        *ret_found = false;
+        return ERR_OK;
+    }
+    *ret_change = (change_t){.head = head, .key = key};
+    return mvcc_value(m, arena, key, &head, &ret_change->value, why);
+}
+
+// ---- changing ---------------------------------------------------------------------------------------
+void mvcc_begin(mvcc_t *m) {
+    assert(m->txn.len == 0);
+    m->txn_ops = m->ops.len;
+    m->sub = 0;
+}
+
+void mvcc_end(mvcc_t *m, bool keep) {
+    if (!keep) m->ops.len = m->txn_ops;
+    else if (m->sub) m->meta.revision++;
+    for (size_t i = 0; keep && i < m->txn.len; i++) set_pending(&m->pending, &m->txn.at[i].change);
+    vec_reset(&m->txn);
+}
+
+err_t mvcc_has_lease(mvcc_t *m, arena_t *arena, int64_t lease, bool *ret_has, why_t *why) {
+    bytes_t key = keys_lease(arena, lease), value = {0};
+    // The newest operation wins: a grant may still be pending.
+    for (size_t i = m->ops.len; i-- > 0;) {
+        if (!bytes_eq(m->ops.at[i].key, key)) continue;
+        *ret_has = !m->ops.at[i].is_delete;
+        return ERR_OK;
+    }
+    err_t err = kv_get(m->kv, key, arena, &value, why);
+    *ret_has = value.at != NULL;
+    return err;
+}
+
+static err_t change_key(mvcc_t *m, change_t *change, const head_t *before, why_t *why) {
+    revision_t revision = m->meta.revision + 1;
+    if (before->mod == revision)
+        return why_set(why, ERR_INVALID, "a transaction changes the key %.*s twice",
+                       (int)change->key.len, (const char *)change->key.at);
+    change->head.mod = revision;
+    change->head.sub = m->sub++;
+    change->key.at = arena_dup(&m->batch, change->key.at, change->key.len);
+    bytes_t record = keys_put_change(&m->batch, change);
+    change->value.at = record.at + record.len - change->value.len;
+    mvcc_put_op(m, keys_change(&m->batch, revision, change->head.sub), record);
+    mvcc_put_op(m, keys_index(&m->batch, change->key, revision), keys_put_head(&m->batch, &change->head));
+    if (before->lease && before->lease != change->head.lease)
+        mvcc_delete_op(m, keys_attached(&m->batch, before->lease, change->key));
+    if (change->head.lease && before->lease != change->head.lease)
+        mvcc_put_op(m, keys_attached(&m->batch, change->head.lease, change->key), (bytes_t){0});
+    set_pending(&m->txn, change);
+    return ERR_OK;
+}
+
+err_t mvcc_put(mvcc_t *m, bytes_t key, bytes_t value, int64_t lease, const head_t *before, why_t *why) {
+    change_t change = {.key = key, .value = value};
+    change.head.create = before->version ? before->create : m->meta.revision + 1;
+    change.head.version = before->version + 1;
+    change.head.lease = lease;
+    return change_key(m, &change, before, why);
+}
+
+err_t mvcc_delete(mvcc_t *m, bytes_t key, const head_t *before, why_t *why) {
+    assert(before->version);
+    change_t change = {.key = key, .head.deleted = true};
+    return change_key(m, &change, before, why);
+}
+
+// ---- committing -------------------------------------------------------------------------------------
+err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
+    assert(m->txn.len == 0);
+    // The meta record goes with it: an entry that changed nothing moves the applied index all the same.
+    mvcc_put_op(m, keys_meta(), keys_put_meta(&m->batch, &m->meta));
+    err_t err = kv_write(m->kv, m->ops.at, m->ops.len, why);
+    vec_reset(&m->ops);
+    vec_reset(&m->pending);
+    arena_clear(&m->batch);
+    m->txn_ops = 0;
+    return err;
+}
+
+void mvcc_entry_done(mvcc_t *m, uint64_t index, uint64_t term) {
+    assert(index > m->meta.applied_index && term >= m->meta.applied_term);
+    m->meta.applied_index = index;
+    m->meta.applied_term = term;
+}
+
+err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
+
+// ---- life -------------------------------------------------------------------------------------------
+err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
+    mvcc_t *m = NEW(mvcc_t);
+    m->kv = kv;
+    bytes_t value = {0};
+    err_t err = kv_get(kv, keys_meta(), &m->batch, &value, why);
+    if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
+        err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged or of a newer version");
+    arena_clear(&m->batch);
+    if (err != ERR_OK) mvcc_destroy(&m);
+    else *ret_mvcc = m;
+    return err;
+}
+
+void mvcc_destroy(mvcc_t **mvcc) {
+    mvcc_t *m = x_steal(mvcc);
+    if (!m) return;
+    vec_done(&m->ops);
+    vec_done(&m->pending);
+    vec_done(&m->txn);
+    arena_done(&m->batch);
+    free(m);
+}
+
+const meta_t *mvcc_meta(const mvcc_t *mvcc) { return &mvcc->meta; }
+void mvcc_note_config(mvcc_t *mvcc, uint64_t index) { mvcc->meta.config_index = index; }
+void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id) { mvcc->meta.cluster_id = cluster_id; }
+
+err_t mvcc_flushed(mvcc_t *m, meta_t *ret_meta, why_t *why) {
+    arena_t arena = {0};
+    bytes_t value = {0};
+    err_t err = kv_get_flushed(m->kv, keys_meta(), &arena, &value, why);
+    *ret_meta = (meta_t){0};
+    if (err == ERR_OK && value.at && !keys_get_meta(value, ret_meta))
+        err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged");
+    arena_done(&arena);
+    return err;
+}
+
+bool mvcc_is_refusal(err_t err) {
+    return err == ERR_DEPOSED || err == ERR_COMPACTED || err == ERR_FUTURE_REVISION ||
+           err == ERR_NOT_FOUND || err == ERR_INVALID || err == ERR_EXISTS || err == ERR_TOO_LARGE;
+}
+
+// ---- changes, for watches ---------------------------------------------------------------------------
+err_t mvcc_changes(mvcc_t *m, arena_t *arena, revision_t from, uint32_t from_sub, size_t bytes_max,
+                   changes_t *ret_changes, why_t *why) {
+    if (from <= m->meta.compacted)
+        return why_set(why, ERR_COMPACTED, "revision %lld is compacted; the oldest kept is %lld",
+                       (long long)from, (long long)m->meta.compacted + 1);
+    VEC(change_t) found = {0};
+    *ret_changes = (changes_t){.next = m->meta.revision + 1};
+    size_t bytes = 0;
+    revision_t last = 0;
+    bytes_t key, value;
+    err_t err = kv_seek(m->kv, keys_change(arena, from, from_sub), why);
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'r') {
+        change_t change;
+        if (!keys_get_change(key, value, &change)) {
+            err = why_set(why, ERR_CORRUPT, "a change cannot be read");
+            break;
+        }
+        // Stop between two revisions; within one only when it alone is too large.
+        if (bytes > bytes_max && (change.head.mod != last || bytes > 2 * bytes_max)) {
+            ret_changes->next = change.head.mod;
+            ret_changes->next_sub = change.head.mod == last ? change.head.sub : 0;
+            break;
+        }
+        last = change.head.mod;
+        bytes += value.len;
+        uint8_t *copy = arena_dup(arena, change.key.at, change.key.len + change.value.len);
+        change.key.at = copy;
+        change.value.at = copy + change.key.len;
+        vec_push(&found, change);
+        err = kv_next(m->kv, why);
+    }
+    if (err == ERR_OK) {
+        ret_changes->changes = arena_dup(arena, found.at, found.len * sizeof *found.at);
+        ret_changes->len = found.len;
+    }
+    vec_done(&found);
+    return err;
+}

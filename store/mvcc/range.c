@@ -1,0 +1,207 @@
+// Ranges: walking the index at a revision.
+#include "store/mvcc/mvcc_state.h"
+#include "runtime/api/msg.h"
+
+static bool is_open_end(bytes_t end) { return end.len == 1 && end.at[0] == 0; }
+
+bool mvcc_in_range(bytes_t key, ProtobufCBinaryData from, ProtobufCBinaryData end) {
+    if (end.len == 0) return bytes_eq(key, bytes_of(from));
+    if (bytes_cmp(key, bytes_of(from)) < 0) return false;
+    return is_open_end(bytes_of(end)) || bytes_cmp(key, bytes_of(end)) < 0;
+}
+
+// ---- the walk ---------------------------------------------------------------------------------------
+// Where the kv's cursor stands: the newest head at or before the revision, of the next key.
+typedef struct {
+    bool has;
+    bytes_t key;   // the arena's
+    head_t head;
+} step_t;
+
+// The cursor stands on an entry that may be newer than wanted, or belong to a key that is done.
+static err_t next_in_kv(mvcc_t *m, arena_t *arena, const walk_range_t *range, const bytes_t *done,
+                        step_t *ret_step, why_t *why) {
+    bytes_t key, value;
+    *ret_step = (step_t){0};
+    err_t err = ERR_OK;
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'i') {
+        step_t step = {.has = true};
+        if (!keys_get_index(arena, key, value, &step.key, &step.head))
+            return why_set(why, ERR_CORRUPT, "an index entry cannot be read");
+        bool past = !is_open_end(range->end) &&
+                    (range->end.len ? bytes_cmp(step.key, range->end) >= 0
+                                    : !bytes_eq(step.key, range->from));
+        if (past) return ERR_OK;
+        bool again = done && bytes_eq(step.key, *done);
+        if (!again && step.head.mod <= range->revision) {
+            step.key.at = arena_dup(arena, step.key.at, step.key.len + 1);
+            *ret_step = step;
+            return ERR_OK;
+        }
+        err = kv_next(m->kv, why);
+    }
+    return err;
+}
+
+// The first pending change of the range at or behind position `at`.
+static const change_t *next_pending(const mvcc_t *m, const walk_range_t *range, size_t *at) {
+    for (; range->with_txn && *at < m->txn.len; (*at)++) {
+        const change_t *change = &m->txn.at[*at].change;
+        if (mvcc_in_range(change->key, data_of(range->from), data_of(range->end))) return change;
+    }
+    return NULL;
+}
+
+err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg, why_t *why) {
+    arena_t arena = {0}, spare = {0};   // keys of this step and of the one before
+    size_t at = 0;
+    step_t step = {0};
+    err_t err = kv_seek(m->kv, keys_index_prefix(&arena, range->from, range->end.len == 0), why);
+    if (err == ERR_OK) err = next_in_kv(m, &arena, range, NULL, &step, why);
+    bool more = true;
+    while (err == ERR_OK && more) {
+        const change_t *pending = next_pending(m, range, &at);
+        if (!step.has && !pending) break;
+        int order = !step.has ? 1 : !pending ? -1 : bytes_cmp(step.key, pending->key);
+        if (order < 0) more = step.head.deleted || visit(arg, step.key, &step.head);
+        else more = pending->head.deleted || visit(arg, pending->key, &pending->head);
+        if (order >= 0) at++;
+        if (order > 0 || !more) continue;
+        step_t next;
+        err = next_in_kv(m, &spare, range, &step.key, &next, why);
+        step = next;
+        arena_t kept = arena;
+        arena = spare;
+        spare = kept;
+        arena_clear(&spare);
+    }
+    arena_done(&arena);
+    arena_done(&spare);
+    return err;
+}
+
+// ---- the request ------------------------------------------------------------------------------------
+typedef struct { bytes_t key; head_t head; } found_t;
+typedef struct {
+    mvcc_t *m;
+    arena_t *arena;
+    VEC(found_t) found;
+    int64_t keep_max;        // keys to keep; INT64_MAX: all
+    bool go_on;              // count past them
+    int64_t count;
+    bool more;
+} collect_t;
+
+static bool collect(void *arg, bytes_t key, const head_t *head) {
+    collect_t *c = arg;
+    c->count++;
+    if ((int64_t)c->found.len < c->keep_max) {
+        bytes_t copy = {arena_dup(c->arena, key.at, key.len + 1), key.len};
+        vec_push(&c->found, ((found_t){copy, *head}));
+        return true;
+    }
+    c->more = true;
+    return c->go_on;
+}
+
+Store__KeyValue *mvcc_kv_of(arena_t *arena, const change_t *change, bool with_value) {
+    Store__KeyValue *kv = MSG_NEW(arena, Store__KeyValue, store__key_value__descriptor);
+    kv->key = data_of(change->key);
+    kv->mod_revision = change->head.mod;
+    if (change->head.deleted) return kv;
+    kv->create_revision = change->head.create;
+    kv->version = change->head.version;
+    kv->lease = change->head.lease;
+    if (with_value) kv->value = data_of(change->value);
+    return kv;
+}
+
+typedef struct {
+    Store__RangeRequest__Sort sort;
+    bool descending;
+} order_t;
+
+static int by_order(const void *a, const void *b, void *arg) {
+    const Store__KeyValue *x = *(Store__KeyValue *const *)a, *y = *(Store__KeyValue *const *)b;
+    const order_t *o = arg;
+    int64_t p = 0, q = 0;
+    int order = 0;
+    switch (o->sort) {
+    case STORE__RANGE_REQUEST__SORT__VERSION: p = x->version, q = y->version; break;
+    case STORE__RANGE_REQUEST__SORT__CREATE: p = x->create_revision, q = y->create_revision; break;
+    case STORE__RANGE_REQUEST__SORT__MOD: p = x->mod_revision, q = y->mod_revision; break;
+    case STORE__RANGE_REQUEST__SORT__VALUE: order = bytes_cmp(bytes_of(x->value), bytes_of(y->value)); break;
+    default: break;
+    }
+    if (order == 0) order = (p > q) - (p < q);
+    if (order == 0) order = bytes_cmp(bytes_of(x->key), bytes_of(y->key));
+    return o->descending ? -order : order;
+}
+
+// Put key-values into the reply until it is full; what does not fit is `more`.
+static err_t fill(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range, collect_t *c,
+                  Store__RangeReply *reply, why_t *why) {
+    bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
+    bool values = !range->keys_only || range->sort == STORE__RANGE_REQUEST__SORT__VALUE;
+    reply->kvs = ARENA_ARRAY(arena, Store__KeyValue *, c->found.len + 1);
+    size_t bytes = 0;
+    for (size_t i = 0; i < c->found.len; i++) {
+        change_t change = {.head = c->found.at[i].head, .key = c->found.at[i].key};
+        if (values) {
+            err_t err = mvcc_value(m, arena, change.key, &change.head, &change.value, why);
+            if (err != ERR_OK) return err;
+        }
+        bytes += change.key.len + change.value.len + 32;
+        if (bytes > MVCC_RANGE_BYTES_MAX && reply->n_kvs) {
+            if (sorted)
+                return why_set(why, ERR_TOO_LARGE, "a sorted range of more than %d bytes; set a limit",
+                               MVCC_RANGE_BYTES_MAX);
+            reply->more = true;
+            break;
+        }
+        reply->kvs[reply->n_kvs++] = mvcc_kv_of(arena, &change, values);
+    }
+    if (!sorted) return ERR_OK;
+    order_t order = {range->sort, range->descending};
+    qsort_r(reply->kvs, reply->n_kvs, sizeof *reply->kvs, by_order, &order);
+    if (range->limit > 0 && (int64_t)reply->n_kvs > range->limit) {
+        reply->n_kvs = (size_t)range->limit;
+        reply->more = true;
+    }
+    for (size_t i = 0; range->keys_only && i < reply->n_kvs; i++)
+        reply->kvs[i]->value = (ProtobufCBinaryData){0};
+    return ERR_OK;
+}
+
+err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range, bool in_txn,
+                        Store__RangeReply **ret_reply, why_t *why) {
+    revision_t now = m->meta.revision + (in_txn && m->sub ? 1 : 0);
+    revision_t at = range->revision ? range->revision : now;
+    if (at > now)
+        return why_set(why, ERR_FUTURE_REVISION, "revision %lld is in the future of %lld",
+                       (long long)at, (long long)now);
+    if (at < m->meta.compacted)
+        return why_set(why, ERR_COMPACTED, "revision %lld is compacted; the oldest kept is %lld",
+                       (long long)at, (long long)m->meta.compacted);
+    bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
+    collect_t c = {.m = m, .arena = arena, .keep_max = INT64_MAX};
+    if (range->count_only) c.keep_max = 0;
+    else if (range->limit > 0 && !sorted) c.keep_max = range->limit;
+    c.go_on = range->count_only || range->want_count;
+    walk_range_t walk = {bytes_of(range->key), bytes_of(range->range_end), at, in_txn && at == now};
+    Store__RangeReply *reply = MSG_NEW(arena, Store__RangeReply, store__range_reply__descriptor);
+    err_t err = mvcc_walk(m, &walk, collect, &c, why);
+    reply->revision = now;
+    reply->more = c.more && !range->count_only;
+    if (err == ERR_OK && !range->count_only) err = fill(m, arena, range, &c, reply, why);
+    reply->count = c.go_on ? c.count : (int64_t)reply->n_kvs;
+    vec_done(&c.found);
+    if (err == ERR_OK) *ret_reply = reply;
+    return err;
+}
+
+err_t mvcc_range(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range,
+                 Store__RangeReply **ret_reply, why_t *why) {
+    assert(m->ops.len == 0);   // readers come between commits
+    return mvcc_range_in_txn(m, arena, range, false, ret_reply, why);
+}

@@ -1,0 +1,17 @@
+// rocks - the kv port on RocksDB: one column family, no write-ahead log of its own (the member's
+// log is that), little memory.
+//
+// A memtable of ROCKS_MEMTABLE_BYTES, its successor while it is flushed, and a block cache are all
+// it holds; index and filter blocks stay outside the cache (in a tiny cache they push each other
+// out, and reads crawl at a million keys).
+#pragma once
+#include "store/mvcc/kv.h"
+
+enum {
+    ROCKS_MEMTABLE_BYTES = 4 << 20,
+    ROCKS_CACHE_BYTES = 4 << 20,
+};
+
+// Opens or makes the database in the folder `path`. ERR_CORRUPT, ERR_IO, ERR_EXISTS (held by
+// another process).
+err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) MUST_USE;
