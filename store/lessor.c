@@ -6,8 +6,10 @@ static size_t place_of(const lessor_t *l, int64_t id) {
     size_t low = 0, high = l->leases.len;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        if (l->leases.at[middle].id < id) low = middle + 1;
-        else high = middle;
+        if (l->leases.at[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -20,8 +22,10 @@ store_lease_t *lessor_find(const lessor_t *l, int64_t id) {
 void lessor_put(lessor_t *l, int64_t id, int64_t ttl_ms, int64_t now_ms) {
     store_lease_t lease = {id, ttl_ms, now_ms + ttl_ms, false};
     store_lease_t *known = lessor_find(l, id);
-    if (known) *known = lease;
-    else vec_insert(&l->leases, place_of(l, id), lease);
+    if (known)
+        *known = lease;
+    else
+        vec_insert(&l->leases, place_of(l, id), lease);
 }
 
 void lessor_remove(lessor_t *l, int64_t id) {
@@ -39,6 +43,7 @@ int64_t lessor_deadline_ms(const lessor_t *l) {
 
 int64_t lessor_due(const lessor_t *l, int64_t now_ms) {
     for (size_t i = 0; i < l->leases.len; i++)
-        if (!l->leases.at[i].revoking && l->leases.at[i].deadline_ms <= now_ms) return l->leases.at[i].id;
+        if (!l->leases.at[i].revoking && l->leases.at[i].deadline_ms <= now_ms)
+            return l->leases.at[i].id;
     return 0;
 }

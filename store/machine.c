@@ -1,7 +1,8 @@
 #include "store/machine.h"
 #include "runtime/api/msg.h"
 
-static err_t apply_txn(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t *result, why_t *why) {
+static err_t apply_txn(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t *result,
+                       why_t *why) {
     Store__TxnRequest *txn = msg_unpack_own(arena, &store__txn_request__descriptor, data);
     if (!txn) return why_set(why, ERR_CORRUPT, "a transaction cannot be read");
     Store__TxnReply *reply = NULL;
@@ -12,10 +13,12 @@ static err_t apply_txn(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t
 
 static err_t apply_compact(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t *result,
                            why_t *why) {
-    Store__CompactRequest *request = msg_unpack_own(arena, &store__compact_request__descriptor, data);
+    Store__CompactRequest *request =
+        msg_unpack_own(arena, &store__compact_request__descriptor, data);
     if (!request) return why_set(why, ERR_CORRUPT, "a compaction cannot be read");
     err_t err = mvcc_compact(m, request->revision, why);
-    Store__CompactReply *reply = MSG_NEW(arena, Store__CompactReply, store__compact_reply__descriptor);
+    Store__CompactReply *reply =
+        MSG_NEW(arena, Store__CompactReply, store__compact_reply__descriptor);
     reply->compact_revision = mvcc_meta(m)->compacted;
     result->reply = &reply->base;
     return err;
@@ -29,7 +32,8 @@ static Store__LeaseReply *lease_reply(mvcc_t *m, arena_t *arena, int64_t id, int
     return reply;
 }
 
-static err_t apply_grant(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t *result, why_t *why) {
+static err_t apply_grant(mvcc_t *m, arena_t *arena, bytes_t data, machine_result_t *result,
+                         why_t *why) {
     Store__LeaseGrant *grant = msg_unpack_own(arena, &store__lease_grant__descriptor, data);
     if (!grant) return why_set(why, ERR_CORRUPT, "a lease grant cannot be read");
     err_t err = mvcc_lease_grant(m, grant->id, grant->ttl_ms, why);
@@ -59,7 +63,9 @@ err_t machine_apply(mvcc_t *mvcc, arena_t *arena, uint64_t index, uint64_t term,
     case MACHINE_LEASE_GRANT: err = apply_grant(mvcc, arena, data, result, why); break;
     case MACHINE_LEASE_REVOKE: err = apply_revoke(mvcc, arena, data, result, why); break;
     case MACHINE_CONFIG: mvcc_note_config(mvcc, index); break;
-    default: err = why_set(why, ERR_CORRUPT, "entry %llu is of unknown kind %u", (unsigned long long)index, kind);
+    default:
+        err = why_set(why, ERR_CORRUPT, "entry %llu is of unknown kind %u",
+                      (unsigned long long)index, kind);
     }
     if (mvcc_is_refusal(err)) {
         result->err = err;

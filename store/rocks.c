@@ -3,7 +3,7 @@
 #include <rocksdb/c.h>
 #include <sys/stat.h>
 
-enum { READ_TIER_PERSISTED = 2 };   // rocksdb/options.h: kPersistedTier, past all memtables
+enum { READ_TIER_PERSISTED = 2 }; // rocksdb/options.h: kPersistedTier, past all memtables
 
 typedef struct {
     kv_t face;
@@ -14,7 +14,7 @@ typedef struct {
     rocksdb_readoptions_t *read, *read_flushed;
     rocksdb_writeoptions_t *write;
     rocksdb_flushoptions_t *flush;
-    rocksdb_iterator_t *cursor;   // NULL: none since the last write
+    rocksdb_iterator_t *cursor; // NULL: none since the last write
     rocksdb_writebatch_t *batch;
 } rocks_t;
 
@@ -24,9 +24,12 @@ static rocks_t *rocks_of(kv_t *kv) { return (rocks_t *)kv; }
 static err_t rocks_error(char *text, const char *what, why_t *why) {
     if (!text) return ERR_OK;
     err_t err = ERR_IO;
-    if (has_prefix(text, "Corruption")) err = ERR_CORRUPT;
-    else if (strstr(text, "No space left")) err = ERR_DISK_FULL;
-    else if (strstr(text, "lock")) err = ERR_EXISTS;
+    if (has_prefix(text, "Corruption"))
+        err = ERR_CORRUPT;
+    else if (strstr(text, "No space left"))
+        err = ERR_DISK_FULL;
+    else if (strstr(text, "lock"))
+        err = ERR_EXISTS;
     why_set(why, err, "%s: %s", what, text);
     rocksdb_free(text);
     return err;
@@ -111,7 +114,8 @@ static err_t rocks_flush(kv_t *kv, why_t *why) {
 
 static uint64_t rocks_disk_bytes(kv_t *kv) {
     uint64_t bytes = 0;
-    if (rocksdb_property_int(rocks_of(kv)->db, "rocksdb.total-sst-files-size", &bytes) != 0) return 0;
+    if (rocksdb_property_int(rocks_of(kv)->db, "rocksdb.total-sst-files-size", &bytes) != 0)
+        return 0;
     return bytes;
 }
 
@@ -142,7 +146,7 @@ static void set_options(rocks_t *rocks) {
     rocksdb_options_set_max_open_files(rocks->options, 256);
     rocksdb_options_set_keep_log_file_num(rocks->options, 2);
     rocksdb_options_set_max_log_file_size(rocks->options, 1 << 20);
-    rocksdb_options_set_stats_dump_period_sec(rocks->options, 0);   // no wake-up when idle
+    rocksdb_options_set_stats_dump_period_sec(rocks->options, 0); // no wake-up when idle
     rocksdb_options_set_target_file_size_base(rocks->options, 8 << 20);
     rocksdb_options_set_max_bytes_for_level_base(rocks->options, 64 << 20);
     rocksdb_options_set_compression(rocks->options, rocksdb_lz4_compression);
@@ -151,7 +155,8 @@ static void set_options(rocks_t *rocks) {
     rocks->cache = rocksdb_cache_create_lru(ROCKS_CACHE_BYTES);
     rocks->table = rocksdb_block_based_options_create();
     rocksdb_block_based_options_set_block_cache(rocks->table, rocks->cache);
-    rocksdb_block_based_options_set_filter_policy(rocks->table, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_filter_policy(rocks->table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
     rocksdb_options_set_block_based_table_factory(rocks->options, rocks->table);
 
     rocks->read = rocksdb_readoptions_create();
@@ -165,7 +170,8 @@ static void set_options(rocks_t *rocks) {
 }
 
 err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return why_errno(why, errno, "make folder %s", path);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return why_errno(why, errno, "make folder %s", path);
     rocks_t *rocks = NEW(rocks_t);
     rocks->face.ops = &rocks_ops;
     set_options(rocks);

@@ -14,26 +14,29 @@
 
 typedef struct files files_t;
 typedef struct file file_t;
-enum { FILES_SECTOR_BYTES = 512 };   // what a disk writes whole or not at all
+enum { FILES_SECTOR_BYTES = 512 }; // what a disk writes whole or not at all
 
-// ---- life -----------------------------------------------------------------------------------------
-files_t *files_real(void);                       // POSIX; one for all, nothing to free
+// ---- life
+// -----------------------------------------------------------------------------------------
+files_t *files_real(void); // POSIX; one for all, nothing to free
 files_t *files_fake_new(uint64_t seed) MUST_USE;
 void files_fake_destroy(files_t **files);
 
-// ---- folders --------------------------------------------------------------------------------------
-err_t files_make_dir(files_t *files, const char *path, why_t *why) MUST_USE;   // parents too; 0700
+// ---- folders
+// --------------------------------------------------------------------------------------
+err_t files_make_dir(files_t *files, const char *path, why_t *why) MUST_USE; // parents too; 0700
 // Names in the folder, sorted, without "." and ".."; the arena's.
 err_t files_list(files_t *files, const char *dir, arena_t *arena, const char ***ret_names,
                  size_t *ret_len, why_t *why) MUST_USE;
 err_t files_rename(files_t *files, const char *from, const char *to, why_t *why) MUST_USE;
-err_t files_remove(files_t *files, const char *path, why_t *why) MUST_USE;   // ERR_NOT_FOUND
+err_t files_remove(files_t *files, const char *path, why_t *why) MUST_USE; // ERR_NOT_FOUND
 err_t files_sync_dir(files_t *files, const char *dir, why_t *why) MUST_USE;
 // One holder of `path` (an empty file) at a time, until the file is closed or its process dies.
 // ERR_EXISTS when another holds it.
 err_t files_lock(files_t *files, const char *path, file_t **ret_file, why_t *why) MUST_USE;
 
-// ---- files ----------------------------------------------------------------------------------------
+// ---- files
+// ----------------------------------------------------------------------------------------
 typedef enum { FILE_OPEN_READ, FILE_OPEN_WRITE, FILE_OPEN_CREATE } file_mode_t;
 // CREATE makes the file where it is missing (0600) and opens it for writing and reading.
 err_t files_open(files_t *files, const char *path, file_mode_t mode, file_t **ret_file,
@@ -50,18 +53,19 @@ err_t file_read_at(file_t *file, uint64_t offset, void *to, size_t len, size_t *
                    why_t *why) MUST_USE;
 err_t file_sync(file_t *file, why_t *why) MUST_USE;
 
-// ---- faults ---------------------------------------------------------------------------------------
-// How long the work since the last call would have taken on a disk, in µs: the fake never waits, so
-// who answers for the disk in a simulation holds its answer back this long. 0 on the real side.
+// ---- faults
+// --------------------------------------------------------------------------------------- How long
+// the work since the last call would have taken on a disk, in µs: the fake never waits, so who
+// answers for the disk in a simulation holds its answer back this long. 0 on the real side.
 int64_t files_take_delay_us(files_t *files);
 
 // The fake side only.
-void files_fake_crash(files_t *files);                          // power cut; handles die, work goes on after
-void files_fake_set_capacity(files_t *files, uint64_t bytes);   // 0: none
+void files_fake_crash(files_t *files); // power cut; handles die, work goes on after
+void files_fake_set_capacity(files_t *files, uint64_t bytes); // 0: none
 void files_fake_set_delay(files_t *files, int64_t sync_low_us, int64_t sync_high_us);
 // Let `count` more writes (write, allocate, sync, name change) happen, then refuse all work with
 // ERR_IO until the next crash: the instant at which the power went. UINT64_MAX: no cut.
 void files_fake_cut_after(files_t *files, uint64_t count);
 bool files_fake_is_cut(const files_t *files);
-uint64_t files_fake_writes(const files_t *files);               // writes so far, for the count above
+uint64_t files_fake_writes(const files_t *files); // writes so far, for the count above
 err_t files_fake_flip_bit(files_t *files, const char *path, uint64_t offset, why_t *why) MUST_USE;

@@ -13,27 +13,27 @@
 
 typedef struct {
     uint64_t offset, len;
-    bool allocate;   // the whole file was made len bytes of zeros
+    bool allocate; // the whole file was made len bytes of zeros
 } span_t;
 
 typedef struct {
-    uint8_t *durable, *current;   // owned; what a crash leaves for sure, what reads see
+    uint8_t *durable, *current; // owned; what a crash leaves for sure, what reads see
     uint64_t durable_len, current_len;
     VEC(span_t) unsynced;
-    int refs;                     // names, undo records and handles
+    int refs; // names, undo records and handles
     bool locked;
 } node_t;
 
 typedef struct {
-    char *path;     // owned
-    node_t *node;   // NULL: a folder
+    char *path;   // owned
+    node_t *node; // NULL: a folder
 } name_t;
 
 // What a name stood for before a change, to undo it; newest last.
 typedef struct {
-    char *path;      // owned
-    node_t *before;  // NULL: it was not there
-    bool joined;     // second half of a rename: undone with the record before it or not at all
+    char *path;     // owned
+    node_t *before; // NULL: it was not there
+    bool joined;    // second half of a rename: undone with the record before it or not at all
 } undo_t;
 
 typedef struct {
@@ -42,10 +42,10 @@ typedef struct {
     VEC(name_t) names;
     VEC(undo_t) undo;
     uint64_t capacity, used;
-    uint64_t writes, writes_left;   // done so far; until the cut
+    uint64_t writes, writes_left; // done so far; until the cut
     bool cut;
     int64_t sync_low_us, sync_high_us, delay_us;
-    uint64_t epoch;                 // counts crashes: handles of an older one are dead
+    uint64_t epoch; // counts crashes: handles of an older one are dead
 } fake_t;
 
 typedef struct {
@@ -58,7 +58,8 @@ typedef struct {
 static fake_t *fake_of(files_t *files) { return (fake_t *)files; }
 static handle_t *handle_of(file_t *file) { return (handle_t *)file; }
 
-// ---- nodes and names ------------------------------------------------------------------------------
+// ---- nodes and names
+// ------------------------------------------------------------------------------
 static node_t *node_ref(node_t *node) {
     if (node) node->refs++;
     return node;
@@ -123,7 +124,8 @@ static err_t grow(fake_t *fake, node_t *node, uint64_t len, why_t *why) {
     return ERR_OK;
 }
 
-// ---- the port -------------------------------------------------------------------------------------
+// ---- the port
+// -------------------------------------------------------------------------------------
 static err_t fake_make_dir(files_t *files, const char *path, why_t *why) {
     // Folders need no entry of their own: a path that has files under it is one.
     return fake_of(files)->cut ? why_set(why, ERR_IO, "the power is cut") : ERR_OK;
@@ -184,7 +186,7 @@ static void forget_undo(fake_t *fake) {
 static err_t fake_sync_dir(files_t *files, const char *dir, why_t *why) {
     fake_t *fake = fake_of(files);
     err_t err = spend(fake, why);
-    if (err == ERR_OK) forget_undo(fake);   // one journal for all folders
+    if (err == ERR_OK) forget_undo(fake); // one journal for all folders
     return err;
 }
 
@@ -323,8 +325,9 @@ static const files_ops_t fake_ops = {
     .take_delay_us = fake_take_delay_us,
 };
 
-// ---- faults ---------------------------------------------------------------------------------------
-// The sectors of one unsynced write that reached the platter before the power went.
+// ---- faults
+// --------------------------------------------------------------------------------------- The
+// sectors of one unsynced write that reached the platter before the power went.
 static void keep_some_sectors(fake_t *fake, node_t *node, const span_t *span) {
     uint64_t end = span->offset + span->len;
     if (end > node->current_len) end = node->current_len;
@@ -361,7 +364,7 @@ void files_fake_crash(files_t *files) {
     while (kept < fake->undo.len && fake->undo.at[kept].joined) kept--;
     while (fake->undo.len > kept) {
         undo_t *undo = &fake->undo.at[--fake->undo.len];
-        name_set(fake, undo->path, undo->before);   // takes the reference
+        name_set(fake, undo->path, undo->before); // takes the reference
         free(undo->path);
     }
     forget_undo(fake);

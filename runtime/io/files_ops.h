@@ -21,8 +21,10 @@ typedef struct {
 } files_ops_t;
 
 // First member of each side's own structs.
-struct files { const files_ops_t *ops; };
+struct files {
+    const files_ops_t *ops;
+};
 struct file {
     files_t *files;
-    char *path;   // owned
+    char *path; // owned
 };

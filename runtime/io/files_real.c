@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ZEROS_BYTES = 256 * 1024 };   // one write of file_allocate
+enum { ZEROS_BYTES = 256 * 1024 }; // one write of file_allocate
 
 typedef struct {
     file_t face;

@@ -3,33 +3,33 @@
 
 // Where an entry stands.
 typedef struct {
-    uint64_t sequence;   // segment
+    uint64_t sequence; // segment
     uint32_t offset;
 } place_t;
 
 typedef struct {
     segment_header_t header;
-    file_t *file;        // owned
-    uint64_t bytes;      // size of the file
+    file_t *file;   // owned
+    uint64_t bytes; // size of the file
 } segment_t;
 
 struct journal {
     files_t *files;
-    char *dir;                   // owned
-    file_t *lock;                // owned
-    journal_options_t options;   // dir not used
-    VEC(segment_t) segments;     // by sequence, without gaps
-    VEC(uint64_t) spares;        // numbers of the spare files
-    uint64_t spare_next;         // for the next one's name
+    char *dir;                 // owned
+    file_t *lock;              // owned
+    journal_options_t options; // dir not used
+    VEC(segment_t) segments;   // by sequence, without gaps
+    VEC(uint64_t) spares;      // numbers of the spare files
+    uint64_t spare_next;       // for the next one's name
     trail_t trail;
-    VEC(place_t) places;         // of the entries (trail.base, trail.last]
+    VEC(place_t) places; // of the entries (trail.base, trail.last]
     raft_hard_t hard;
     uint64_t cluster_id;
-    uint64_t end;                // in the last segment: where the next record goes
-    uint64_t synced;             // in the last segment: durable up to here
+    uint64_t end;    // in the last segment: where the next record goes
+    uint64_t synced; // in the last segment: durable up to here
     uint64_t torn_bytes;
-    bool broken;                 // an append or sync failed
-    VEC(uint8_t) buffer;         // records on their way to one write
+    bool broken;         // an append or sync failed
+    VEC(uint8_t) buffer; // records on their way to one write
 };
 
 static char *path_of(const journal_t *j, uint64_t sequence) {
@@ -40,7 +40,8 @@ static char *spare_path(const journal_t *j, uint64_t number) {
 }
 static segment_t *last_segment(const journal_t *j) { return &j->segments.at[j->segments.len - 1]; }
 
-// ---- one segment ----------------------------------------------------------------------------------
+// ---- one segment
+// ----------------------------------------------------------------------------------
 static err_t write_header(file_t *file, const segment_header_t *header, why_t *why) {
     uint8_t bytes[RECORD_SEGMENT_HEADER_BYTES];
     record_put_segment(header, bytes);
@@ -48,8 +49,8 @@ static err_t write_header(file_t *file, const segment_header_t *header, why_t *w
 }
 
 // A file to write to: a spare one, else a new one of zeros; by the name it will bear.
-static err_t take_file(journal_t *j, uint64_t bytes, const char *path, const segment_header_t *header,
-                       file_t **ret_file, why_t *why) {
+static err_t take_file(journal_t *j, uint64_t bytes, const char *path,
+                       const segment_header_t *header, file_t **ret_file, why_t *why) {
     CLEANUP(free_charp) char *spare = NULL;
     CLEANUP(file_close) file_t *file = NULL;
     bool recycled = j->spares.len && bytes == j->options.segment_bytes;
@@ -89,7 +90,8 @@ static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
     return ERR_OK;
 }
 
-// ---- the trail of entries ---------------------------------------------------------------------------
+// ---- the trail of entries
+// ---------------------------------------------------------------------------
 static void drop_from(journal_t *j, raft_index_t index) {
     if (index > j->trail.last) return;
     trail_truncate(&j->trail, index);
@@ -104,19 +106,23 @@ static void note_entry(journal_t *j, raft_index_t index, raft_term_t term, place
     assert(j->places.len == j->trail.last - j->trail.base);
 }
 
-// ---- recovery ---------------------------------------------------------------------------------------
+// ---- recovery
+// ---------------------------------------------------------------------------------------
 static err_t corrupt_at(const segment_t *s, uint64_t offset, const char *what, why_t *why) {
-    return why_set(why, ERR_CORRUPT, "%s at %llu: %s", file_path(s->file), (unsigned long long)offset,
-                   what);
+    return why_set(why, ERR_CORRUPT, "%s at %llu: %s", file_path(s->file),
+                   (unsigned long long)offset, what);
 }
 
 static err_t load_segment(segment_t *s, uint8_t **ret_bytes, why_t *why) {
     size_t have = 0;
     uint8_t *bytes = mem_new(s->bytes + 1);
     err_t err = file_read_at(s->file, 0, bytes, s->bytes, &have, why);
-    if (err == ERR_OK && have != s->bytes) err = why_set(why, ERR_IO, "%s shrank", file_path(s->file));
-    if (err != ERR_OK) free(bytes);
-    else *ret_bytes = bytes;
+    if (err == ERR_OK && have != s->bytes)
+        err = why_set(why, ERR_IO, "%s shrank", file_path(s->file));
+    if (err != ERR_OK)
+        free(bytes);
+    else
+        *ret_bytes = bytes;
     return err;
 }
 
@@ -137,8 +143,8 @@ static err_t take_record(journal_t *j, const segment_t *s, const record_t *recor
 
 // Behind the first bad record of the last segment: does a good one say that the bad one had been
 // durable? Else how far do remains of unsynced writes reach?
-static err_t scan_behind(const segment_t *s, const uint8_t *bytes, uint64_t end, uint64_t *ret_remains,
-                         why_t *why) {
+static err_t scan_behind(const segment_t *s, const uint8_t *bytes, uint64_t end,
+                         uint64_t *ret_remains, why_t *why) {
     uint32_t seed = record_seed(s->header.sequence);
     *ret_remains = end;
     for (uint64_t at = end; at + RECORD_HEADER_BYTES <= s->bytes; at += RECORD_ALIGN_BYTES) {
@@ -191,7 +197,8 @@ static err_t open_segment(journal_t *j, const char *name, segment_t *ret_segment
     size_t have = 0;
     err = file_size(s.file, &s.bytes, why);
     if (err == ERR_OK) err = file_read_at(s.file, 0, bytes, sizeof bytes, &have, why);
-    if (err == ERR_OK && have != sizeof bytes) err = corrupt_at(&s, have, "the file is too short", why);
+    if (err == ERR_OK && have != sizeof bytes)
+        err = corrupt_at(&s, have, "the file is too short", why);
     if (err == ERR_OK) {
         err = record_get_segment(bytes, &s.header, why);
         if (err != ERR_OK) why_wrap(why, err, "%s at 0", path);
@@ -237,7 +244,7 @@ static err_t check_joint(journal_t *j, const segment_t *s, why_t *why) {
     if (h->prev_index > j->trail.last || trail_term(&j->trail, h->prev_index) != h->prev_term ||
         h->hard.term != j->hard.term || h->hard.vote != j->hard.vote)
         return corrupt_at(before, j->end, "a record that was durable cannot be read", why);
-    drop_from(j, h->prev_index + 1);   // begun because the log was cut back
+    drop_from(j, h->prev_index + 1); // begun because the log was cut back
     return ERR_OK;
 }
 
@@ -268,9 +275,10 @@ static err_t recover(journal_t *j, const char **names, size_t len, why_t *why) {
     return err;
 }
 
-// ---- life -------------------------------------------------------------------------------------------
-err_t journal_open(files_t *files, const journal_options_t *options, journal_t **ret_journal,
-                   why_t *why) {
+// ---- life
+// -------------------------------------------------------------------------------------------
+err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cluster_id_if_new,
+                   journal_t **ret_journal, why_t *why) {
     assert(options->member_id);
     journal_t *j = NEW(journal_t);
     j->files = files;
@@ -278,7 +286,7 @@ err_t journal_open(files_t *files, const journal_options_t *options, journal_t *
     j->options.dir = NULL;
     if (!j->options.segment_bytes) j->options.segment_bytes = JOURNAL_SEGMENT_BYTES_DEFAULT;
     j->dir = str_dup(options->dir);
-    j->cluster_id = options->cluster_id;
+    j->cluster_id = options->cluster_id ? options->cluster_id : cluster_id_if_new;
     trail_init(&j->trail, 0, 0);
     arena_t arena = {0};
     const char **names = NULL;
@@ -322,7 +330,8 @@ uint64_t journal_bytes(const journal_t *journal) {
     return bytes;
 }
 
-// ---- appending --------------------------------------------------------------------------------------
+// ---- appending
+// --------------------------------------------------------------------------------------
 static err_t flush(journal_t *j, why_t *why) {
     if (j->buffer.len == 0) return ERR_OK;
     bytes_t data = {j->buffer.at, j->buffer.len};
@@ -357,8 +366,10 @@ static err_t add_record(journal_t *j, const record_t *record, why_t *why) {
     vec_reserve(&j->buffer, j->buffer.len + bytes);
     record_put(&dated, record_seed(s->header.sequence), j->buffer.at + j->buffer.len);
     j->buffer.len += bytes;
-    if (record->kind == RECORD_HARD) j->hard = (raft_hard_t){record->term, record->index};
-    else note_entry(j, record->index, record->term, place);
+    if (record->kind == RECORD_HARD)
+        j->hard = (raft_hard_t){record->term, record->index};
+    else
+        note_entry(j, record->index, record->term, place);
     return ERR_OK;
 }
 
@@ -389,15 +400,16 @@ err_t journal_sync(journal_t *journal, why_t *why) {
     return err;
 }
 
-// ---- reading ----------------------------------------------------------------------------------------
+// ---- reading
+// ----------------------------------------------------------------------------------------
 static segment_t *segment_of(journal_t *j, uint64_t sequence) {
     uint64_t first = j->segments.at[0].header.sequence;
     assert(sequence >= first && sequence - first < j->segments.len);
     return &j->segments.at[sequence - first];
 }
 
-static err_t read_entry(journal_t *j, raft_index_t index, arena_t *arena, journal_entry_t *ret_entry,
-                        why_t *why) {
+static err_t read_entry(journal_t *j, raft_index_t index, arena_t *arena,
+                        journal_entry_t *ret_entry, why_t *why) {
     place_t place = j->places.at[index - j->trail.base - 1];
     segment_t *s = segment_of(j, place.sequence);
     uint8_t head[RECORD_HEADER_BYTES];
@@ -424,7 +436,8 @@ static err_t read_entry(journal_t *j, raft_index_t index, arena_t *arena, journa
 err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, arena_t *arena,
                    journal_entry_t **ret_entries, size_t *ret_len, why_t *why) {
     if (first <= journal->trail.base || first > journal->trail.last)
-        return why_set(why, ERR_NOT_FOUND, "entry %llu is not in the log", (unsigned long long)first);
+        return why_set(why, ERR_NOT_FOUND, "entry %llu is not in the log",
+                       (unsigned long long)first);
     VEC(journal_entry_t) entries = {0};
     uint64_t bytes = 0;
     err_t err = ERR_OK;
@@ -444,7 +457,8 @@ err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, a
     return err;
 }
 
-// ---- cutting ----------------------------------------------------------------------------------------
+// ---- cutting
+// ----------------------------------------------------------------------------------------
 static err_t retire_first(journal_t *j, why_t *why) {
     segment_t s = j->segments.at[0];
     bool keep = j->spares.len < JOURNAL_SPARES_MAX && s.bytes == j->options.segment_bytes;

@@ -14,43 +14,46 @@
 #include "store/raft/raft.h"
 
 enum {
-    JOURNAL_SEGMENT_BYTES_DEFAULT = 8 << 20,   // zeroed at first start: 8 MiB take ~10 ms
-    JOURNAL_SPARES_MAX = 2,                    // more are deleted
+    JOURNAL_SEGMENT_BYTES_DEFAULT = 8 << 20, // zeroed at first start: 8 MiB take ~10 ms
+    JOURNAL_SPARES_MAX = 2,                  // more are deleted
 };
 
 typedef struct journal journal_t;
 
 typedef struct {
     const char *dir;
-    uint64_t cluster_id;        // for a new log; a log that exists must be of this cluster unless 0
-    raft_id_t member_id;        // must be the log's own
-    uint64_t segment_bytes;     // 0: the default
-    bool blind_to_torn_tails;   // canary: takes records on trust, so that a test can see it caught
+    uint64_t cluster_id;      // a log that exists must be of this cluster; 0: any
+    raft_id_t member_id;      // must be the log's own
+    uint64_t segment_bytes;   // 0: the default
+    bool blind_to_torn_tails; // canary: takes records on trust, so that a test can see it caught
 } journal_options_t;
 
 typedef struct {
     raft_index_t index;
     raft_term_t term;
-    uint8_t kind;               // the store's own
+    uint8_t kind; // the store's own
     bytes_t data;
 } journal_entry_t;
 
 // ERR_CORRUPT with file and position: a record that was durable cannot be read; nothing is
 // changed. ERR_CONFLICT: the log of another cluster or member. A torn tail is cut off.
-err_t journal_open(files_t *files, const journal_options_t *options, journal_t **ret_journal,
-                   why_t *why) MUST_USE;
-void journal_close(journal_t **journal);    // no sync
+// A new log belongs to options->cluster_id, or, where that is 0, to `cluster_id_if_new`.
+err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cluster_id_if_new,
+                   journal_t **ret_journal, why_t *why) MUST_USE;
+void journal_close(journal_t **journal); // no sync
 
-// ---- questions ------------------------------------------------------------------------------------
+// ---- questions
+// ------------------------------------------------------------------------------------
 const trail_t *journal_trail(const journal_t *journal);
 raft_hard_t journal_hard(const journal_t *journal);
 uint64_t journal_cluster_id(const journal_t *journal);
-uint64_t journal_bytes(const journal_t *journal);        // of all segments, spares not counted
-uint64_t journal_torn_bytes(const journal_t *journal);   // cut off when it was opened
+uint64_t journal_bytes(const journal_t *journal);      // of all segments, spares not counted
+uint64_t journal_torn_bytes(const journal_t *journal); // cut off when it was opened
 
-// ---- changes --------------------------------------------------------------------------------------
-// Hard state (NULL: as before), then entries; those whose index exists replace it and all after it.
-// Durable after the next journal_sync. ERR_DISK_FULL, ERR_IO: see above.
+// ---- changes
+// -------------------------------------------------------------------------------------- Hard state
+// (NULL: as before), then entries; those whose index exists replace it and all after it. Durable
+// after the next journal_sync. ERR_DISK_FULL, ERR_IO: see above.
 err_t journal_append(journal_t *journal, const raft_hard_t *hard, const journal_entry_t *entries,
                      size_t len, why_t *why) MUST_USE;
 err_t journal_sync(journal_t *journal, why_t *why) MUST_USE;

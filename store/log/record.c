@@ -98,7 +98,8 @@ bool record_get(bytes_t from, uint32_t seed, record_t *ret_record) {
     if (kind != RECORD_ENTRY && kind != RECORD_HARD) return false;
     if (from.at[10] || from.at[11] || len > RECORD_BODY_BYTES_MAX) return false;
     if (record_bytes(len) > from.len) return false;
-    if (hash_crc32c(seed, from.at + 4, RECORD_HEADER_BYTES - 4 + len) != get32(from.at)) return false;
+    if (hash_crc32c(seed, from.at + 4, RECORD_HEADER_BYTES - 4 + len) != get32(from.at))
+        return false;
     *ret_record = (record_t){
         .kind = (record_kind_t)kind,
         .entry_kind = from.at[9],

@@ -36,17 +36,17 @@ enum {
     RECORD_SEGMENT_HEADER_BYTES = 512,
     RECORD_HEADER_BYTES = 32,
     RECORD_ALIGN_BYTES = 8,
-    RECORD_BODY_BYTES_MAX = 6 << 20,   // one entry; above what a transaction may have
+    RECORD_BODY_BYTES_MAX = 6 << 20, // one entry; above what a transaction may have
     RECORD_VERSION = 1,
 };
 
 typedef struct {
-    uint64_t sequence;          // ascending by 1; names the file too
+    uint64_t sequence; // ascending by 1; names the file too
     uint64_t cluster_id;
     raft_id_t member_id;
-    raft_index_t prev_index;    // last entry before this segment
+    raft_index_t prev_index; // last entry before this segment
     raft_term_t prev_term;
-    raft_hard_t hard;           // in force when the segment was begun
+    raft_hard_t hard; // in force when the segment was begun
 } segment_header_t;
 
 typedef enum { RECORD_ENTRY = 1, RECORD_HARD = 2 } record_kind_t;
@@ -54,15 +54,16 @@ typedef struct {
     record_kind_t kind;
     uint8_t entry_kind;
     uint32_t synced;
-    raft_index_t index;         // RECORD_HARD: the vote
+    raft_index_t index; // RECORD_HARD: the vote
     raft_term_t term;
     bytes_t body;
 } record_t;
 
 uint32_t record_seed(uint64_t sequence);
-size_t record_bytes(size_t body_len);   // header, body and padding
+size_t record_bytes(size_t body_len); // header, body and padding
 
-void record_put_segment(const segment_header_t *header, uint8_t to[static RECORD_SEGMENT_HEADER_BYTES]);
+void record_put_segment(const segment_header_t *header,
+                        uint8_t to[static RECORD_SEGMENT_HEADER_BYTES]);
 // ERR_CORRUPT: not a header; ERR_UNSUPPORTED: a newer version's.
 err_t record_get_segment(const uint8_t from[static RECORD_SEGMENT_HEADER_BYTES],
                          segment_header_t *ret_header, why_t *why) MUST_USE;

@@ -10,7 +10,8 @@ err_t mvcc_compact(mvcc_t *m, revision_t revision, why_t *why) {
         return why_set(why, ERR_FUTURE_REVISION, "revision %lld is in the future of %lld",
                        (long long)revision, (long long)m->meta.revision);
     if (revision <= m->meta.compacted)
-        return why_set(why, ERR_COMPACTED, "revision %lld is compacted already", (long long)revision);
+        return why_set(why, ERR_COMPACTED, "revision %lld is compacted already",
+                       (long long)revision);
     m->meta.compacted = revision;
     return ERR_OK;
 }
@@ -59,7 +60,8 @@ err_t mvcc_prune(mvcc_t *m, size_t changes_max, bool *ret_more, why_t *why) {
         vec_push(&keys, change.key);
         err = kv_next(m->kv, why);
     }
-    for (size_t i = 0; i < keys.len && err == ERR_OK; i++) err = prune_key(m, &arena, keys.at[i], why);
+    for (size_t i = 0; i < keys.len && err == ERR_OK; i++)
+        err = prune_key(m, &arena, keys.at[i], why);
     vec_done(&keys);
     arena_done(&arena);
     if (err != ERR_OK) return err;
@@ -68,8 +70,9 @@ err_t mvcc_prune(mvcc_t *m, size_t changes_max, bool *ret_more, why_t *why) {
     return mvcc_commit(m, why);
 }
 
-// ---- checking ---------------------------------------------------------------------------------------
-// Every index entry has its change, with the same words; of one key, versions and revisions fit.
+// ---- checking
+// --------------------------------------------------------------------------------------- Every
+// index entry has its change, with the same words; of one key, versions and revisions fit.
 static err_t verify_entry(mvcc_t *m, bytes_t key, const head_t *head, why_t *why) {
     arena_t arena = {0};
     bytes_t value = {0}, at = keys_change(&arena, head->mod, head->sub);
@@ -79,8 +82,9 @@ static err_t verify_entry(mvcc_t *m, bytes_t key, const head_t *head, why_t *why
         bool same = value.at && keys_get_change(at, value, &change) && bytes_eq(change.key, key) &&
                     change.head.deleted == head->deleted && change.head.create == head->create &&
                     change.head.version == head->version && change.head.lease == head->lease;
-        bool sound = head->deleted ? head->version == 0
-                                   : head->version > 0 && head->create > 0 && head->create <= head->mod;
+        bool sound = head->deleted
+                         ? head->version == 0
+                         : head->version > 0 && head->create > 0 && head->create <= head->mod;
         if (!same || !sound || head->mod > m->meta.revision)
             err = why_set(why, ERR_CORRUPT, "index and change disagree at revision %lld of %.*s",
                           (long long)head->mod, (int)key.len, (const char *)key.at);
@@ -89,7 +93,10 @@ static err_t verify_entry(mvcc_t *m, bytes_t key, const head_t *head, why_t *why
     return err;
 }
 
-typedef struct { bytes_t key; head_t head; } entry_t;
+typedef struct {
+    bytes_t key;
+    head_t head;
+} entry_t;
 
 err_t mvcc_verify(mvcc_t *m, why_t *why) {
     arena_t arena = {0};

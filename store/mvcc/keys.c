@@ -30,7 +30,8 @@ static uint32_t get32(const uint8_t *from) {
     return be32toh(value);
 }
 
-// ---- keys -----------------------------------------------------------------------------------------
+// ---- keys
+// -----------------------------------------------------------------------------------------
 bytes_t keys_change(arena_t *arena, revision_t revision, uint32_t sub) {
     uint8_t *at = arena_alloc(arena, CHANGE_KEY_BYTES);
     at[0] = 'r';
@@ -55,7 +56,7 @@ bytes_t keys_index_prefix(arena_t *arena, bytes_t key, bool ended) {
 }
 
 bytes_t keys_index(arena_t *arena, bytes_t key, revision_t at) {
-    bytes_t prefix = keys_index_prefix(arena, key, true);   // has room for the revision
+    bytes_t prefix = keys_index_prefix(arena, key, true); // has room for the revision
     put64((uint8_t *)prefix.at + prefix.len, ~(uint64_t)at);
     return (bytes_t){prefix.at, prefix.len + 8};
 }
@@ -75,13 +76,15 @@ bytes_t keys_attached(arena_t *arena, int64_t lease, bytes_t key) {
 }
 bytes_t keys_meta(void) { return (bytes_t){(const uint8_t *)"m", 1}; }
 
-// ---- values ---------------------------------------------------------------------------------------
+// ---- values
+// ---------------------------------------------------------------------------------------
 bytes_t keys_put_change(arena_t *arena, const change_t *change) {
     const head_t *h = &change->head;
     size_t len = CHANGE_HEAD_BYTES + change->key.len + change->value.len;
     uint8_t *at = arena_alloc(arena, len);
     at[0] = h->deleted ? KEYS_FLAG_DELETED : 0;
-    uint8_t *to = put64(put64(put64(at + 1, (uint64_t)h->create), (uint64_t)h->version), (uint64_t)h->lease);
+    uint8_t *to =
+        put64(put64(put64(at + 1, (uint64_t)h->create), (uint64_t)h->version), (uint64_t)h->lease);
     to = put32(to, (uint32_t)change->key.len);
     memcpy(to, change->key.at, change->key.len);
     if (change->value.len) memcpy(to + change->key.len, change->value.at, change->value.len);
@@ -116,9 +119,11 @@ bytes_t keys_put_ttl(arena_t *arena, int64_t ttl_ms) {
     return (bytes_t){at, 8};
 }
 
-// ---- reading --------------------------------------------------------------------------------------
+// ---- reading
+// --------------------------------------------------------------------------------------
 bool keys_get_change(bytes_t key, bytes_t value, change_t *ret_change) {
-    if (key.len != CHANGE_KEY_BYTES || key.at[0] != 'r' || value.len < CHANGE_HEAD_BYTES) return false;
+    if (key.len != CHANGE_KEY_BYTES || key.at[0] != 'r' || value.len < CHANGE_HEAD_BYTES)
+        return false;
     uint32_t key_len = get32(value.at + 25);
     if (key_len > value.len - CHANGE_HEAD_BYTES) return false;
     *ret_change = (change_t){
@@ -152,7 +157,8 @@ static bool unescape(arena_t *arena, bytes_t escaped, bytes_t *ret_key) {
     return true;
 }
 
-bool keys_get_index(arena_t *arena, bytes_t key, bytes_t value, bytes_t *ret_key, head_t *ret_head) {
+bool keys_get_index(arena_t *arena, bytes_t key, bytes_t value, bytes_t *ret_key,
+                    head_t *ret_head) {
     if (key.len < 11 || key.at[0] != 'i' || value.len != HEAD_BYTES) return false;
     const uint8_t *end = key.at + key.len - 10;
     if (end[0] != 0 || end[1] != 1) return false;

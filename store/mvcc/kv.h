@@ -27,25 +27,31 @@ typedef struct {
     uint64_t (*disk_bytes)(kv_t *);
     void (*destroy)(kv_t *);
 } kv_ops_t;
-struct kv { const kv_ops_t *ops; };
+struct kv {
+    const kv_ops_t *ops;
+};
 
-void kv_destroy(kv_t **kv);   // flushes nothing by itself; of a kv_map: its owner destroys it
-// The value, in the arena; ret_value->at NULL where there is none. `flushed`: as a crash would leave it.
+void kv_destroy(kv_t **kv); // flushes nothing by itself; of a kv_map: its owner destroys it
+// The value, in the arena; ret_value->at NULL where there is none. `flushed`: as a crash would
+// leave it.
 err_t kv_get(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) MUST_USE;
-err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) MUST_USE;
+err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value,
+                     why_t *why) MUST_USE;
 err_t kv_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) MUST_USE;
-err_t kv_flush(kv_t *kv, why_t *why) MUST_USE;   // all written so far becomes durable
+err_t kv_flush(kv_t *kv, why_t *why) MUST_USE; // all written so far becomes durable
 uint64_t kv_disk_bytes(kv_t *kv);
 
 // The one cursor: go to the first key >= `key`, then on. It shows the state as of the seek or
 // later; a write ends its walk. What kv_here gives is borrowed until the next call of the port.
 err_t kv_seek(kv_t *kv, bytes_t key, why_t *why) MUST_USE;
 err_t kv_next(kv_t *kv, why_t *why) MUST_USE;
-bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value);   // false: past the end
+bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value); // false: past the end
 
-// ---- the sorted map ---------------------------------------------------------------------------------
+// ---- the sorted map
+// ---------------------------------------------------------------------------------
 kv_t *kv_map_new(void) MUST_USE;
-// As a power cut would: back to the last flush. Every `writes` writes it flushes by itself; 0: never.
+// As a power cut would: back to the last flush. Every `writes` writes it flushes by itself; 0:
+// never.
 void kv_map_crash(kv_t *kv);
 void kv_map_flush_every(kv_t *kv, uint64_t writes);
 size_t kv_map_len(const kv_t *kv);

@@ -8,17 +8,19 @@ enum { LEVELS_MAX = 20 };
 
 typedef struct node node_t;
 struct node {
-    blob_t *key, *value;   // owned references
-    node_t *next[];        // as many as its level
+    blob_t *key, *value; // owned references
+    node_t *next[];      // as many as its level
 };
 
 // What stood under a key before a write.
-typedef struct { blob_t *key, *before; } undo_t;   // before NULL: nothing
+typedef struct {
+    blob_t *key, *before;
+} undo_t; // before NULL: nothing
 
 typedef struct {
     kv_t face;
     rng_t rng;
-    node_t *head;          // no key; all levels
+    node_t *head; // no key; all levels
     size_t len;
     node_t *cursor;
     VEC(undo_t) undo;
@@ -27,7 +29,9 @@ typedef struct {
 
 static map_kv_t *map_of(kv_t *kv) { return (map_kv_t *)kv; }
 
-static node_t *node_new(int levels) { return mem_new(sizeof(node_t) + (size_t)levels * sizeof(node_t *)); }
+static node_t *node_new(int levels) {
+    return mem_new(sizeof(node_t) + (size_t)levels * sizeof(node_t *));
+}
 
 // The last node before `key` on each level.
 static void find_before(const map_kv_t *map, bytes_t key, node_t *before[static LEVELS_MAX]) {
@@ -98,7 +102,8 @@ static blob_t *flushed_value(map_kv_t *map, bytes_t key) {
     return node ? node->value : NULL;
 }
 
-// ---- the port ---------------------------------------------------------------------------------------
+// ---- the port
+// ---------------------------------------------------------------------------------------
 static err_t map_get(kv_t *kv, bytes_t key, arena_t *arena, bool flushed, bytes_t *ret_value,
                      why_t *why) {
     map_kv_t *map = map_of(kv);
@@ -164,7 +169,7 @@ static void map_destroy(kv_t *kv) {
     free(map);
 }
 
-static const kv_ops_t map_ops = {map_get, map_seek, map_next, map_here,
+static const kv_ops_t map_ops = {map_get,   map_seek,  map_next,       map_here,
                                  map_write, map_flush, map_disk_bytes, map_destroy};
 
 kv_t *kv_map_new(void) {

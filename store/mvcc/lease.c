@@ -12,7 +12,7 @@ err_t mvcc_lease_grant(mvcc_t *m, int64_t lease, int64_t ttl_ms, why_t *why) {
 }
 
 err_t mvcc_lease_revoke(mvcc_t *m, int64_t lease, why_t *why) {
-    err_t err = mvcc_write_pending(m, why);   // its keys are found by walking
+    err_t err = mvcc_write_pending(m, why); // its keys are found by walking
     bool has = false;
     if (err == ERR_OK) err = mvcc_has_lease(m, &m->batch, lease, &has, why);
     if (err == ERR_OK && !has)
@@ -28,14 +28,16 @@ err_t mvcc_lease_revoke(mvcc_t *m, int64_t lease, why_t *why) {
         head_t head;
         bool found;
         err = mvcc_head(m, &arena, keys[i], &found, &head, why);
-        if (err == ERR_OK && found && head.lease == lease) err = mvcc_delete(m, keys[i], &head, why);
+        if (err == ERR_OK && found && head.lease == lease)
+            err = mvcc_delete(m, keys[i], &head, why);
     }
     mvcc_end(m, err == ERR_OK);
     arena_done(&arena);
     return err;
 }
 
-err_t mvcc_leases(mvcc_t *m, arena_t *arena, lease_info_t **ret_leases, size_t *ret_len, why_t *why) {
+err_t mvcc_leases(mvcc_t *m, arena_t *arena, lease_info_t **ret_leases, size_t *ret_len,
+                  why_t *why) {
     VEC(lease_info_t) found = {0};
     bytes_t key, value;
     err_t err = kv_seek(m->kv, keys_lease(arena, 0), why);

@@ -1,8 +1,9 @@
 #include "store/mvcc/mvcc.h"
 #include "store/mvcc/mvcc_state.h"
 
-// ---- pending changes --------------------------------------------------------------------------------
-// Position of `key`, or where it would be inserted.
+// ---- pending changes
+// -------------------------------------------------------------------------------- Position of
+// `key`, or where it would be inserted.
 static size_t place_of(const pendings_t *pendings, bytes_t key, bool *ret_found) {
     size_t low = 0, high = pendings->len;
     while (low < high) {
@@ -12,8 +13,10 @@ static size_t place_of(const pendings_t *pendings, bytes_t key, bool *ret_found)
             *ret_found = true;
             return middle;
         }
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     *ret_found = false;
     return low;
@@ -28,19 +31,25 @@ const pending_t *mvcc_pending(const pendings_t *pendings, bytes_t key) {
 static void set_pending(pendings_t *pendings, const change_t *change) {
     bool found;
     size_t at = place_of(pendings, change->key, &found);
-    if (found) pendings->at[at].change = *change;
-    else vec_insert(pendings, at, ((pending_t){*change}));
+    if (found)
+        pendings->at[at].change = *change;
+    else
+        vec_insert(pendings, at, ((pending_t){*change}));
 }
 
 void mvcc_put_op(mvcc_t *m, bytes_t key, bytes_t value) {
     vec_push(&m->ops, ((kv_op_t){key, value, false}));
 }
-void mvcc_delete_op(mvcc_t *m, bytes_t key) { vec_push(&m->ops, ((kv_op_t){.key = key, .is_delete = true})); }
+void mvcc_delete_op(mvcc_t *m, bytes_t key) {
+    vec_push(&m->ops, ((kv_op_t){.key = key, .is_delete = true}));
+}
 
-// ---- looking up -------------------------------------------------------------------------------------
-static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, bool *ret_found,
-                        head_t *ret_head, why_t *why) {
-    bytes_t at = keys_index(arena, key, revision), prefix = {at.at, at.len - 8}, here, value, user_key;
+// ---- looking up
+// -------------------------------------------------------------------------------------
+static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision,
+                        bool *ret_found, head_t *ret_head, why_t *why) {
+    bytes_t at = keys_index(arena, key, revision), prefix = {at.at, at.len - 8}, here, value,
+            user_key;
     err_t err = kv_seek(m->kv, at, why);
     if (err != ERR_OK) return err;
     *ret_found = false;
@@ -52,13 +61,16 @@ static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revis
     return ERR_OK;
 }
 
-err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t *ret_head, why_t *why) {
+err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t *ret_head,
+                why_t *why) {
     const pending_t *pending = mvcc_pending(&m->txn, key);
     if (!pending) pending = mvcc_pending(&m->pending, key);
     err_t err = ERR_OK;
     *ret_found = true;
-    if (pending) *ret_head = pending->change.head;
-    else err = head_in_kv(m, arena, key, INT64_MAX, ret_found, ret_head, why);
+    if (pending)
+        *ret_head = pending->change.head;
+    else
+        err = head_in_kv(m, arena, key, INT64_MAX, ret_found, ret_head, why);
     if (err == ERR_OK && *ret_found && ret_head->deleted) *ret_found = false;
     if (!*ret_found) *ret_head = (head_t){0};
     return err;
@@ -98,7 +110,8 @@ err_t mvcc_get_at(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, b
     return mvcc_value(m, arena, key, &head, &ret_change->value, why);
 }
 
-// ---- changing ---------------------------------------------------------------------------------------
+// ---- changing
+// ---------------------------------------------------------------------------------------
 void mvcc_begin(mvcc_t *m) {
     assert(m->txn.len == 0);
     m->txn_ops = m->ops.len;
@@ -106,8 +119,10 @@ void mvcc_begin(mvcc_t *m) {
 }
 
 void mvcc_end(mvcc_t *m, bool keep) {
-    if (!keep) m->ops.len = m->txn_ops;
-    else if (m->sub) m->meta.revision++;
+    if (!keep)
+        m->ops.len = m->txn_ops;
+    else if (m->sub)
+        m->meta.revision++;
     for (size_t i = 0; keep && i < m->txn.len; i++) set_pending(&m->pending, &m->txn.at[i].change);
     vec_reset(&m->txn);
 }
@@ -136,7 +151,8 @@ static err_t change_key(mvcc_t *m, change_t *change, const head_t *before, why_t
     bytes_t record = keys_put_change(&m->batch, change);
     change->value.at = record.at + record.len - change->value.len;
     mvcc_put_op(m, keys_change(&m->batch, revision, change->head.sub), record);
-    mvcc_put_op(m, keys_index(&m->batch, change->key, revision), keys_put_head(&m->batch, &change->head));
+    mvcc_put_op(m, keys_index(&m->batch, change->key, revision),
+                keys_put_head(&m->batch, &change->head));
     if (before->lease && before->lease != change->head.lease)
         mvcc_delete_op(m, keys_attached(&m->batch, before->lease, change->key));
     if (change->head.lease && before->lease != change->head.lease)
@@ -145,7 +161,8 @@ static err_t change_key(mvcc_t *m, change_t *change, const head_t *before, why_t
     return ERR_OK;
 }
 
-err_t mvcc_put(mvcc_t *m, bytes_t key, bytes_t value, int64_t lease, const head_t *before, why_t *why) {
+err_t mvcc_put(mvcc_t *m, bytes_t key, bytes_t value, int64_t lease, const head_t *before,
+               why_t *why) {
     change_t change = {.key = key, .value = value};
     change.head.create = before->version ? before->create : m->meta.revision + 1;
     change.head.version = before->version + 1;
@@ -159,10 +176,12 @@ err_t mvcc_delete(mvcc_t *m, bytes_t key, const head_t *before, why_t *why) {
     return change_key(m, &change, before, why);
 }
 
-// ---- committing -------------------------------------------------------------------------------------
+// ---- committing
+// -------------------------------------------------------------------------------------
 err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     assert(m->txn.len == 0);
-    // The meta record goes with it: an entry that changed nothing moves the applied index all the same.
+    // The meta record goes with it: an entry that changed nothing moves the applied index all the
+    // same.
     mvcc_put_op(m, keys_meta(), keys_put_meta(&m->batch, &m->meta));
     err_t err = kv_write(m->kv, m->ops.at, m->ops.len, why);
     vec_reset(&m->ops);
@@ -180,7 +199,8 @@ void mvcc_entry_done(mvcc_t *m, uint64_t index, uint64_t term) {
 
 err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
 
-// ---- life -------------------------------------------------------------------------------------------
+// ---- life
+// -------------------------------------------------------------------------------------------
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     mvcc_t *m = NEW(mvcc_t);
     m->kv = kv;
@@ -189,8 +209,10 @@ err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
         err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged or of a newer version");
     arena_clear(&m->batch);
-    if (err != ERR_OK) mvcc_destroy(&m);
-    else *ret_mvcc = m;
+    if (err != ERR_OK)
+        mvcc_destroy(&m);
+    else
+        *ret_mvcc = m;
     return err;
 }
 
@@ -224,7 +246,8 @@ bool mvcc_is_refusal(err_t err) {
            err == ERR_NOT_FOUND || err == ERR_INVALID || err == ERR_EXISTS || err == ERR_TOO_LARGE;
 }
 
-// ---- changes, for watches ---------------------------------------------------------------------------
+// ---- changes, for watches
+// ---------------------------------------------------------------------------
 err_t mvcc_changes(mvcc_t *m, arena_t *arena, revision_t from, uint32_t from_sub, size_t bytes_max,
                    changes_t *ret_changes, why_t *why) {
     if (from <= m->meta.compacted)

@@ -21,23 +21,24 @@
 
 enum {
     MVCC_KEY_BYTES_MAX = 4096,
-    MVCC_VALUE_BYTES_MAX = 1536 * 1024,       // etcd's own limit for a request
-    MVCC_TXN_BYTES_MAX = 4 << 20,             // packed
-    MVCC_TXN_OPS_MAX = 4096,                  // compares and operations, nested ones too
+    MVCC_VALUE_BYTES_MAX = 1536 * 1024, // etcd's own limit for a request
+    MVCC_TXN_BYTES_MAX = 4 << 20,       // packed
+    MVCC_TXN_OPS_MAX = 4096,            // compares and operations, nested ones too
     MVCC_TXN_DEPTH_MAX = 8,
-    MVCC_RANGE_BYTES_MAX = 4 << 20,           // of one reply; more = true beyond
-    MVCC_PENDING_OPS_MAX = 16 * 1024,         // commit by itself past this
-    MVCC_LEASE_TTL_MS_MAX = INT32_MAX,       // 24 days
+    MVCC_RANGE_BYTES_MAX = 4 << 20,    // of one reply; more = true beyond
+    MVCC_PENDING_OPS_MAX = 16 * 1024,  // commit by itself past this
+    MVCC_LEASE_TTL_MS_MAX = INT32_MAX, // 24 days
 };
 
 typedef struct mvcc mvcc_t;
 
 // ERR_CORRUPT, ERR_IO. The kv is borrowed and outlives it.
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) MUST_USE;
-void mvcc_destroy(mvcc_t **mvcc);   // what is not committed is dropped
+void mvcc_destroy(mvcc_t **mvcc); // what is not committed is dropped
 
-// ---- questions ------------------------------------------------------------------------------------
-const meta_t *mvcc_meta(const mvcc_t *mvcc);             // committed and pending together
+// ---- questions
+// ------------------------------------------------------------------------------------
+const meta_t *mvcc_meta(const mvcc_t *mvcc); // committed and pending together
 // The applied index that a crash would leave: the log is needed from there on.
 err_t mvcc_flushed(mvcc_t *mvcc, meta_t *ret_meta, why_t *why) MUST_USE;
 
@@ -47,15 +48,17 @@ err_t mvcc_check_txn(const Store__TxnRequest *txn, why_t *why) MUST_USE;
 err_t mvcc_check_range(const Store__RangeRequest *range, why_t *why) MUST_USE;
 bool mvcc_txn_is_read_only(const Store__TxnRequest *txn);
 
-// ---- applying -------------------------------------------------------------------------------------
+// ---- applying
+// -------------------------------------------------------------------------------------
 // ERR_DEPOSED: the epoch is not this one; ERR_COMPACTED, ERR_FUTURE_REVISION: of a range in it;
 // ERR_NOT_FOUND: no such lease; ERR_INVALID: a key is changed twice. Nothing is changed then. Other
 // errors are the disk's: the member must stop. The reply is the arena's.
 err_t mvcc_txn(mvcc_t *mvcc, arena_t *arena, const Store__TxnRequest *txn,
                Store__TxnReply **ret_reply, why_t *why) MUST_USE;
-bool mvcc_is_refusal(err_t err);   // an answer of the state machine, not a broken disk
+bool mvcc_is_refusal(err_t err); // an answer of the state machine, not a broken disk
 
-err_t mvcc_lease_grant(mvcc_t *mvcc, int64_t lease, int64_t ttl_ms, why_t *why) MUST_USE;   // ERR_EXISTS
+err_t mvcc_lease_grant(mvcc_t *mvcc, int64_t lease, int64_t ttl_ms,
+                       why_t *why) MUST_USE; // ERR_EXISTS
 // Its keys go with it, in one revision. ERR_NOT_FOUND.
 err_t mvcc_lease_revoke(mvcc_t *mvcc, int64_t lease, why_t *why) MUST_USE;
 // History at or before `revision` may be forgotten, but for what is still current there.
@@ -67,11 +70,12 @@ void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id);
 void mvcc_entry_done(mvcc_t *mvcc, uint64_t index, uint64_t term);
 err_t mvcc_commit(mvcc_t *mvcc, why_t *why) MUST_USE;
 
-// Forget what compaction allowed, at most `changes_max` changes looked at; more: there is more to do.
-// Not part of the replicated state: each member does it when it has time.
+// Forget what compaction allowed, at most `changes_max` changes looked at; more: there is more to
+// do. Not part of the replicated state: each member does it when it has time.
 err_t mvcc_prune(mvcc_t *mvcc, size_t changes_max, bool *ret_more, why_t *why) MUST_USE;
 
-// ---- reading --------------------------------------------------------------------------------------
+// ---- reading
+// --------------------------------------------------------------------------------------
 err_t mvcc_range(mvcc_t *mvcc, arena_t *arena, const Store__RangeRequest *range,
                  Store__RangeReply **ret_reply, why_t *why) MUST_USE;
 // The changes of revisions [from, revision], in order, until bytes_max is passed; whole revisions
@@ -80,7 +84,7 @@ err_t mvcc_range(mvcc_t *mvcc, arena_t *arena, const Store__RangeRequest *range,
 typedef struct {
     change_t *changes;
     size_t len;
-    revision_t next;       // first revision not in it, or gone on with at next_sub
+    revision_t next; // first revision not in it, or gone on with at next_sub
     uint32_t next_sub;
 } changes_t;
 err_t mvcc_changes(mvcc_t *mvcc, arena_t *arena, revision_t from, uint32_t from_sub,
@@ -89,7 +93,9 @@ err_t mvcc_changes(mvcc_t *mvcc, arena_t *arena, revision_t from, uint32_t from_
 err_t mvcc_get_at(mvcc_t *mvcc, arena_t *arena, bytes_t key, revision_t revision, bool *ret_found,
                   change_t *ret_change, why_t *why) MUST_USE;
 // All leases, or one's keys; arrays are the arena's.
-typedef struct { int64_t id, ttl_ms; } lease_info_t;
+typedef struct {
+    int64_t id, ttl_ms;
+} lease_info_t;
 err_t mvcc_leases(mvcc_t *mvcc, arena_t *arena, lease_info_t **ret_leases, size_t *ret_len,
                   why_t *why) MUST_USE;
 err_t mvcc_lease_keys(mvcc_t *mvcc, arena_t *arena, int64_t lease, bytes_t **ret_keys,

@@ -1,6 +1,6 @@
 // Ranges: walking the index at a revision.
-#include "store/mvcc/mvcc_state.h"
 #include "runtime/api/msg.h"
+#include "store/mvcc/mvcc_state.h"
 
 static bool is_open_end(bytes_t end) { return end.len == 1 && end.at[0] == 0; }
 
@@ -10,11 +10,12 @@ bool mvcc_in_range(bytes_t key, ProtobufCBinaryData from, ProtobufCBinaryData en
     return is_open_end(bytes_of(end)) || bytes_cmp(key, bytes_of(end)) < 0;
 }
 
-// ---- the walk ---------------------------------------------------------------------------------------
-// Where the kv's cursor stands: the newest head at or before the revision, of the next key.
+// ---- the walk
+// --------------------------------------------------------------------------------------- Where the
+// kv's cursor stands: the newest head at or before the revision, of the next key.
 typedef struct {
     bool has;
-    bytes_t key;   // the arena's
+    bytes_t key; // the arena's
     head_t head;
 } step_t;
 
@@ -28,9 +29,9 @@ static err_t next_in_kv(mvcc_t *m, arena_t *arena, const walk_range_t *range, co
         step_t step = {.has = true};
         if (!keys_get_index(arena, key, value, &step.key, &step.head))
             return why_set(why, ERR_CORRUPT, "an index entry cannot be read");
-        bool past = !is_open_end(range->end) &&
-                    (range->end.len ? bytes_cmp(step.key, range->end) >= 0
-                                    : !bytes_eq(step.key, range->from));
+        bool past =
+            !is_open_end(range->end) && (range->end.len ? bytes_cmp(step.key, range->end) >= 0
+                                                        : !bytes_eq(step.key, range->from));
         if (past) return ERR_OK;
         bool again = done && bytes_eq(step.key, *done);
         if (!again && step.head.mod <= range->revision) {
@@ -53,7 +54,7 @@ static const change_t *next_pending(const mvcc_t *m, const walk_range_t *range, 
 }
 
 err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg, why_t *why) {
-    arena_t arena = {0}, spare = {0};   // keys of this step and of the one before
+    arena_t arena = {0}, spare = {0}; // keys of this step and of the one before
     size_t at = 0;
     step_t step = {0};
     err_t err = kv_seek(m->kv, keys_index_prefix(&arena, range->from, range->end.len == 0), why);
@@ -63,8 +64,10 @@ err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg,
         const change_t *pending = next_pending(m, range, &at);
         if (!step.has && !pending) break;
         int order = !step.has ? 1 : !pending ? -1 : bytes_cmp(step.key, pending->key);
-        if (order < 0) more = step.head.deleted || visit(arg, step.key, &step.head);
-        else more = pending->head.deleted || visit(arg, pending->key, &pending->head);
+        if (order < 0)
+            more = step.head.deleted || visit(arg, step.key, &step.head);
+        else
+            more = pending->head.deleted || visit(arg, pending->key, &pending->head);
         if (order >= 0) at++;
         if (order > 0 || !more) continue;
         step_t next;
@@ -80,14 +83,18 @@ err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg,
     return err;
 }
 
-// ---- the request ------------------------------------------------------------------------------------
-typedef struct { bytes_t key; head_t head; } found_t;
+// ---- the request
+// ------------------------------------------------------------------------------------
+typedef struct {
+    bytes_t key;
+    head_t head;
+} found_t;
 typedef struct {
     mvcc_t *m;
     arena_t *arena;
     VEC(found_t) found;
-    int64_t keep_max;        // keys to keep; INT64_MAX: all
-    bool go_on;              // count past them
+    int64_t keep_max; // keys to keep; INT64_MAX: all
+    bool go_on;       // count past them
     int64_t count;
     bool more;
 } collect_t;
@@ -130,7 +137,9 @@ static int by_order(const void *a, const void *b, void *arg) {
     case STORE__RANGE_REQUEST__SORT__VERSION: p = x->version, q = y->version; break;
     case STORE__RANGE_REQUEST__SORT__CREATE: p = x->create_revision, q = y->create_revision; break;
     case STORE__RANGE_REQUEST__SORT__MOD: p = x->mod_revision, q = y->mod_revision; break;
-    case STORE__RANGE_REQUEST__SORT__VALUE: order = bytes_cmp(bytes_of(x->value), bytes_of(y->value)); break;
+    case STORE__RANGE_REQUEST__SORT__VALUE:
+        order = bytes_cmp(bytes_of(x->value), bytes_of(y->value));
+        break;
     default: break;
     }
     if (order == 0) order = (p > q) - (p < q);
@@ -154,7 +163,8 @@ static err_t fill(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range, c
         bytes += change.key.len + change.value.len + 32;
         if (bytes > MVCC_RANGE_BYTES_MAX && reply->n_kvs) {
             if (sorted)
-                return why_set(why, ERR_TOO_LARGE, "a sorted range of more than %d bytes; set a limit",
+                return why_set(why, ERR_TOO_LARGE,
+                               "a sorted range of more than %d bytes; set a limit",
                                MVCC_RANGE_BYTES_MAX);
             reply->more = true;
             break;
@@ -185,8 +195,10 @@ err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *ra
                        (long long)at, (long long)m->meta.compacted);
     bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
     collect_t c = {.m = m, .arena = arena, .keep_max = INT64_MAX};
-    if (range->count_only) c.keep_max = 0;
-    else if (range->limit > 0 && !sorted) c.keep_max = range->limit;
+    if (range->count_only)
+        c.keep_max = 0;
+    else if (range->limit > 0 && !sorted)
+        c.keep_max = range->limit;
     c.go_on = range->count_only || range->want_count;
     walk_range_t walk = {bytes_of(range->key), bytes_of(range->range_end), at, in_txn && at == now};
     Store__RangeReply *reply = MSG_NEW(arena, Store__RangeReply, store__range_reply__descriptor);
@@ -202,6 +214,6 @@ err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *ra
 
 err_t mvcc_range(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range,
                  Store__RangeReply **ret_reply, why_t *why) {
-    assert(m->ops.len == 0);   // readers come between commits
+    assert(m->ops.len == 0); // readers come between commits
     return mvcc_range_in_txn(m, arena, range, false, ret_reply, why);
 }

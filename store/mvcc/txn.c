@@ -2,7 +2,8 @@
 #include "runtime/api/msg.h"
 #include "store/mvcc/mvcc_state.h"
 
-// ---- before it enters the log -------------------------------------------------------------------------
+// ---- before it enters the log
+// -------------------------------------------------------------------------
 typedef struct {
     size_t ops;
     bool writes;
@@ -60,7 +61,8 @@ static err_t check_ops(Store__Op *const *ops, size_t len, int depth, tally_t *ta
 
 static err_t check_txn(const Store__TxnRequest *txn, int depth, tally_t *tally, why_t *why) {
     if (depth > MVCC_TXN_DEPTH_MAX)
-        return why_set(why, ERR_TOO_LARGE, "transactions nested deeper than %d", MVCC_TXN_DEPTH_MAX);
+        return why_set(why, ERR_TOO_LARGE, "transactions nested deeper than %d",
+                       MVCC_TXN_DEPTH_MAX);
     tally->ops += txn->n_compares;
     for (size_t i = 0; i < txn->n_compares; i++) {
         const Store__Compare *c = txn->compares[i];
@@ -85,7 +87,8 @@ bool mvcc_txn_is_read_only(const Store__TxnRequest *txn) {
     for (size_t list = 0; list < 2; list++) {
         for (size_t i = 0; i < lens[list]; i++) {
             const Store__Op *op = lists[list][i];
-            if (op->op_case == STORE__OP__OP_PUT || op->op_case == STORE__OP__OP_DELETE) return false;
+            if (op->op_case == STORE__OP__OP_PUT || op->op_case == STORE__OP__OP_DELETE)
+                return false;
             if (op->op_case == STORE__OP__OP_TXN && !mvcc_txn_is_read_only(op->txn)) return false;
         }
     }
@@ -109,7 +112,8 @@ static bool walks(const Store__TxnRequest *txn) {
     return false;
 }
 
-// ---- compares -----------------------------------------------------------------------------------------
+// ---- compares
+// -----------------------------------------------------------------------------------------
 typedef struct {
     mvcc_t *m;
     arena_t *arena;
@@ -134,10 +138,16 @@ static bool compare_key(void *arg, bytes_t key, const head_t *head) {
     comparing_t *c = arg;
     int order = 0;
     switch (c->compare->target) {
-    case STORE__COMPARE__TARGET__VERSION: order = number_order(head->version, c->compare->number); break;
-    case STORE__COMPARE__TARGET__CREATE: order = number_order(head->create, c->compare->number); break;
+    case STORE__COMPARE__TARGET__VERSION:
+        order = number_order(head->version, c->compare->number);
+        break;
+    case STORE__COMPARE__TARGET__CREATE:
+        order = number_order(head->create, c->compare->number);
+        break;
     case STORE__COMPARE__TARGET__MOD: order = number_order(head->mod, c->compare->number); break;
-    case STORE__COMPARE__TARGET__LEASE: order = number_order(head->lease, c->compare->number); break;
+    case STORE__COMPARE__TARGET__LEASE:
+        order = number_order(head->lease, c->compare->number);
+        break;
     default: {
         bytes_t value = {0};
         // A value compare fails for a key that is not there, as etcd's does.
@@ -154,7 +164,10 @@ static bool compare_key(void *arg, bytes_t key, const head_t *head) {
     return c->holds;
 }
 
-typedef struct { bytes_t key; head_t head; } keyed_head_t;
+typedef struct {
+    bytes_t key;
+    head_t head;
+} keyed_head_t;
 typedef struct {
     arena_t *arena;
     VEC(keyed_head_t) heads;
@@ -167,8 +180,8 @@ static bool gather(void *arg, bytes_t key, const head_t *head) {
     return true;
 }
 
-static err_t gather_range(mvcc_t *m, arena_t *arena, ProtobufCBinaryData key, ProtobufCBinaryData end,
-                          gather_t *g, why_t *why) {
+static err_t gather_range(mvcc_t *m, arena_t *arena, ProtobufCBinaryData key,
+                          ProtobufCBinaryData end, gather_t *g, why_t *why) {
     g->arena = arena;
     walk_range_t range = {bytes_of(key), bytes_of(end), INT64_MAX, true};
     return mvcc_walk(m, &range, gather, g, why);
@@ -196,7 +209,8 @@ static err_t one_compare(mvcc_t *m, arena_t *arena, const Store__Compare *compar
     return c.err;
 }
 
-// ---- operations ---------------------------------------------------------------------------------------
+// ---- operations
+// ---------------------------------------------------------------------------------------
 static err_t run_txn(mvcc_t *m, arena_t *arena, const Store__TxnRequest *txn,
                      Store__TxnReply **ret_reply, why_t *why);
 
@@ -235,7 +249,8 @@ static err_t run_delete(mvcc_t *m, arena_t *arena, const Store__DeleteOp *op, St
                         why_t *why) {
     gather_t g = {.arena = arena};
     err_t err = ERR_OK;
-    if (op->range_end.len) err = gather_range(m, arena, op->key, op->range_end, &g, why);
+    if (op->range_end.len)
+        err = gather_range(m, arena, op->key, op->range_end, &g, why);
     else {
         head_t head;
         bool found = false;
@@ -257,7 +272,8 @@ static err_t run_delete(mvcc_t *m, arena_t *arena, const Store__DeleteOp *op, St
     return err;
 }
 
-static err_t run_op(mvcc_t *m, arena_t *arena, const Store__Op *op, Store__OpReply *reply, why_t *why) {
+static err_t run_op(mvcc_t *m, arena_t *arena, const Store__Op *op, Store__OpReply *reply,
+                    why_t *why) {
     switch (op->op_case) {
     case STORE__OP__OP_PUT: return run_put(m, arena, op->put, reply, why);
     case STORE__OP__OP_DELETE: return run_delete(m, arena, op->delete_, reply, why);
@@ -301,20 +317,22 @@ static err_t check_epoch(mvcc_t *m, arena_t *arena, const Store__TxnRequest *txn
     bool found;
     bytes_t value = {0};
     err_t err = mvcc_head(m, arena, bytes_of(txn->epoch_key), &found, &head, why);
-    if (err == ERR_OK && found) err = mvcc_value(m, arena, bytes_of(txn->epoch_key), &head, &value, why);
+    if (err == ERR_OK && found)
+        err = mvcc_value(m, arena, bytes_of(txn->epoch_key), &head, &value, why);
     if (err != ERR_OK) return err;
     char wanted[24];
     int len = snprintf(wanted, sizeof wanted, "%llu", (unsigned long long)txn->epoch);
     if (found && bytes_eq(value, (bytes_t){(const uint8_t *)wanted, (size_t)len})) return ERR_OK;
-    return why_set(why, ERR_DEPOSED, "epoch %s is over: %.*s is %.*s", wanted, (int)txn->epoch_key.len,
-                   (const char *)txn->epoch_key.data, (int)(value.len < 24 ? value.len : 24),
-                   value.len ? (const char *)value.at : "");
+    return why_set(why, ERR_DEPOSED, "epoch %s is over: %.*s is %.*s", wanted,
+                   (int)txn->epoch_key.len, (const char *)txn->epoch_key.data,
+                   (int)(value.len < 24 ? value.len : 24), value.len ? (const char *)value.at : "");
 }
 
 err_t mvcc_txn(mvcc_t *m, arena_t *arena, const Store__TxnRequest *txn, Store__TxnReply **ret_reply,
                why_t *why) {
     err_t err = ERR_OK;
-    if (walks(txn) || m->ops.len > MVCC_PENDING_OPS_MAX) err = mvcc_write_pending(m, why);
+    if (m->ops.len > MVCC_PENDING_OPS_MAX || (m->ops.len && walks(txn)))
+        err = mvcc_write_pending(m, why);
     if (err != ERR_OK) return err;
     mvcc_begin(m);
     err = check_epoch(m, arena, txn, why);

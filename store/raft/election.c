@@ -13,7 +13,7 @@ void raft_reset_election(raft_t *r) {
 }
 
 bool raft_hears_leader(const raft_t *r) {
-    if (r->role == RAFT_LEADER) return true;   // check-quorum takes the role away in time
+    if (r->role == RAFT_LEADER) return true; // check-quorum takes the role away in time
     return r->leader && r->has_heard_leader &&
            r->now_ms - r->leader_heard_ms < r->election_timeout_ms;
 }
@@ -67,12 +67,13 @@ void raft_campaign(raft_t *r, bool transfer) {
 }
 
 // Our own vote counts when it is durable: after a crash we must not vote again in this term.
-static bool own_vote_is_durable(const raft_t *r) { return !r->hard_changed && r->write_hard <= r->write_synced; }
+static bool own_vote_is_durable(const raft_t *r) {
+    return !r->hard_changed && r->write_hard <= r->write_synced;
+}
 
 void raft_count_votes(raft_t *r) {
     size_t granted = 0, refused = 0, voters = raft_config_voters(raft_config_now(r));
-    if (raft_is_voter(r, r->id))
-        granted += r->role == RAFT_PRE_CANDIDATE || own_vote_is_durable(r);
+    if (raft_is_voter(r, r->id)) granted += r->role == RAFT_PRE_CANDIDATE || own_vote_is_durable(r);
     for (size_t i = 0; i < r->peers.len; i++) {
         const peer_t *peer = &r->peers.at[i];
         if (!raft_is_voter(r, peer->id) || !peer->answered) continue;
@@ -80,10 +81,12 @@ void raft_count_votes(raft_t *r) {
         refused += !peer->granted;
     }
     if (granted >= raft_quorum(r)) {
-        if (r->role == RAFT_PRE_CANDIDATE) raft_campaign(r, false);
-        else raft_lead(r);
+        if (r->role == RAFT_PRE_CANDIDATE)
+            raft_campaign(r, false);
+        else
+            raft_lead(r);
     } else if (voters - refused < raft_quorum(r)) {
-        raft_become_follower(r, r->hard.term, 0);   // lost: wait for the winner
+        raft_become_follower(r, r->hard.term, 0); // lost: wait for the winner
     }
 }
 
@@ -109,14 +112,14 @@ void raft_recv_vote(raft_t *r, const raft_message_t *m) {
         r->hard.vote = m->from;
         r->hard_changed = true;
     }
-    if (ok) raft_reset_election(r);   // give the one we voted for its time
+    if (ok) raft_reset_election(r); // give the one we voted for its time
     raft_send(r, RAFT_VOTE_REPLY, m->from)->ok = ok;
 }
 
 void raft_recv_vote_reply(raft_t *r, const raft_message_t *m) {
     bool pre = m->type == RAFT_PRE_VOTE_REPLY;
     if (pre ? r->role != RAFT_PRE_CANDIDATE : r->role != RAFT_CANDIDATE) return;
-    if (pre && m->ok && m->term != r->hard.term + 1) return;   // of an earlier try
+    if (pre && m->ok && m->term != r->hard.term + 1) return; // of an earlier try
     peer_t *peer = raft_find_peer(r, m->from);
     if (!peer) return;
     peer->answered = true;

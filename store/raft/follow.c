@@ -2,7 +2,7 @@
 #include "store/raft/raft_state.h"
 
 static void hear_leader(raft_t *r, raft_id_t leader) {
-    assert(r->role != RAFT_LEADER);   // two leaders of one term would break election safety (§3.4)
+    assert(r->role != RAFT_LEADER); // two leaders of one term would break election safety (§3.4)
     if (r->role != RAFT_FOLLOWER) raft_become_follower(r, r->hard.term, leader);
     r->leader = leader;
     r->leader_heard_ms = r->now_ms;
@@ -49,9 +49,9 @@ void raft_recv_append(raft_t *r, const raft_message_t *m) {
     if (r->role == RAFT_LEADER || !entries_make_sense(m)) return;
     hear_leader(r, m->from);
     // Up to our commit index the logs agree without looking (leader completeness).
-    bool agrees = m->prev_index <= r->commit ||
-                  (m->prev_index <= r->trail.last &&
-                   trail_term(&r->trail, m->prev_index) == m->prev_term);
+    bool agrees =
+        m->prev_index <= r->commit ||
+        (m->prev_index <= r->trail.last && trail_term(&r->trail, m->prev_index) == m->prev_term);
     if (!agrees) {
         refuse(r, m);
         return;

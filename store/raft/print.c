@@ -14,10 +14,14 @@ void raft_print(const raft_t *raft, text_t *out) {
 
 void raft_message_print(const raft_message_t *m, text_t *out) {
     static const char *const names[] = {
-        [RAFT_PRE_VOTE] = "pre-vote",       [RAFT_PRE_VOTE_REPLY] = "pre-vote-reply",
-        [RAFT_VOTE] = "vote",               [RAFT_VOTE_REPLY] = "vote-reply",
-        [RAFT_APPEND] = "append",           [RAFT_APPEND_REPLY] = "append-reply",
-        [RAFT_HEARTBEAT] = "heartbeat",     [RAFT_HEARTBEAT_REPLY] = "heartbeat-reply",
+        [RAFT_PRE_VOTE] = "pre-vote",
+        [RAFT_PRE_VOTE_REPLY] = "pre-vote-reply",
+        [RAFT_VOTE] = "vote",
+        [RAFT_VOTE_REPLY] = "vote-reply",
+        [RAFT_APPEND] = "append",
+        [RAFT_APPEND_REPLY] = "append-reply",
+        [RAFT_HEARTBEAT] = "heartbeat",
+        [RAFT_HEARTBEAT_REPLY] = "heartbeat-reply",
         [RAFT_TIMEOUT_NOW] = "timeout-now",
     };
     text_addf(out, "%llu>%llu %s t%llu", LLU(m->from), LLU(m->to), names[m->type], LLU(m->term));
@@ -34,12 +38,15 @@ void raft_message_print(const raft_message_t *m, text_t *out) {
                   LLU(m->entries_len), LLU(m->commit));
         break;
     case RAFT_APPEND_REPLY:
-        if (m->ok) text_addf(out, " match %llu", LLU(m->match_index));
+        if (m->ok)
+            text_addf(out, " match %llu", LLU(m->match_index));
         else
             text_addf(out, " refused %llu, try %llu/t%llu", LLU(m->prev_index), LLU(m->hint_index),
                       LLU(m->hint_term));
         break;
-    case RAFT_HEARTBEAT: text_addf(out, " commit %llu round %llu", LLU(m->commit), LLU(m->round)); break;
+    case RAFT_HEARTBEAT:
+        text_addf(out, " commit %llu round %llu", LLU(m->commit), LLU(m->round));
+        break;
     case RAFT_HEARTBEAT_REPLY: text_addf(out, " round %llu", LLU(m->round)); break;
     case RAFT_TIMEOUT_NOW: break;
     }

@@ -1,7 +1,8 @@
 // Life, the dispatch of events, and what all parts of the core share.
 #include "store/raft/raft_state.h"
 
-// ---- members --------------------------------------------------------------------------------------
+// ---- members
+// --------------------------------------------------------------------------------------
 const raft_member_t *raft_config_find(const raft_config_t *c, raft_id_t id) {
     for (size_t i = 0; i < c->len; i++)
         if (c->members[i].id == id) return &c->members[i];
@@ -28,11 +29,14 @@ bool raft_config_can_follow(const raft_config_t *from, const raft_config_t *to) 
         differ += is_voter_of(to, id) != is_voter_of(from, id);
     }
     for (size_t i = 0; i < from->len; i++)
-        if (!raft_config_find(to, from->members[i].id)) differ += is_voter_of(from, from->members[i].id);
-    return differ <= 1;   // any two majorities overlap (dissertation §4.1)
+        if (!raft_config_find(to, from->members[i].id))
+            differ += is_voter_of(from, from->members[i].id);
+    return differ <= 1; // any two majorities overlap (dissertation §4.1)
 }
 
-const raft_config_t *raft_config_now(const raft_t *r) { return &r->configs.at[r->configs.len - 1].config; }
+const raft_config_t *raft_config_now(const raft_t *r) {
+    return &r->configs.at[r->configs.len - 1].config;
+}
 bool raft_is_voter(const raft_t *r, raft_id_t id) { return is_voter_of(raft_config_now(r), id); }
 size_t raft_quorum(const raft_t *r) { return raft_config_voters(raft_config_now(r)) / 2 + 1; }
 
@@ -65,7 +69,8 @@ void raft_configs_truncate(raft_t *r, raft_index_t from) {
     if (r->configs.len != before) sync_peers(r);
 }
 
-// ---- out ------------------------------------------------------------------------------------------
+// ---- out
+// ------------------------------------------------------------------------------------------
 static void out_reset(raft_out_t *out) {
     raft_out_t kept = *out;
     *out = (raft_out_t){0};
@@ -93,7 +98,7 @@ void raft_log_append(raft_t *r, raft_term_t term, uint64_t count) {
 }
 
 void raft_log_truncate(raft_t *r, raft_index_t from) {
-    assert(from > r->commit);   // what is committed stays (state machine safety, §3.6.3)
+    assert(from > r->commit); // what is committed stays (state machine safety, §3.6.3)
     trail_truncate(&r->trail, from);
     raft_configs_truncate(r, from);
     r->out->truncate_from = from;
@@ -127,14 +132,16 @@ static void finish(raft_t *r) {
         out->has_hard = r->hard_changed;
         out->hard = r->hard;
         if (r->hard_changed) r->write_hard = out->write;
-        vec_push(&r->writes, ((write_t){out->write, r->trail.last, r->hard_changed ? r->hard.term : 0}));
+        vec_push(&r->writes,
+                 ((write_t){out->write, r->trail.last, r->hard_changed ? r->hard.term : 0}));
         r->hard_changed = false;
     }
     date_messages(r);
     out->apply_to = raft_apply_limit(r);
 }
 
-// ---- events ---------------------------------------------------------------------------------------
+// ---- events
+// ---------------------------------------------------------------------------------------
 static void on_synced(raft_t *r, uint64_t write) {
     assert(write <= r->write_last);
     size_t done = 0;
@@ -142,10 +149,11 @@ static void on_synced(raft_t *r, uint64_t write) {
         if (r->writes.at[done].last > r->durable) r->durable = r->writes.at[done].last;
         done++;
     }
-    if (done) memmove(r->writes.at, r->writes.at + done, (r->writes.len - done) * sizeof *r->writes.at);
+    if (done)
+        memmove(r->writes.at, r->writes.at + done, (r->writes.len - done) * sizeof *r->writes.at);
     r->writes.len -= done;
     if (write > r->write_synced) r->write_synced = write;
-    if (r->role == RAFT_CANDIDATE) raft_count_votes(r);   // our own vote may count now
+    if (r->role == RAFT_CANDIDATE) raft_count_votes(r); // our own vote may count now
     if (r->role == RAFT_LEADER) raft_advance_commit(r);
 }
 
@@ -157,15 +165,17 @@ static void on_tick(raft_t *r) {
         return;
     }
     if (r->now_ms < r->election_deadline_ms) return;
-    if (raft_is_voter(r, r->id)) raft_pre_campaign(r);
-    else raft_reset_election(r);
+    if (raft_is_voter(r, r->id))
+        raft_pre_campaign(r);
+    else
+        raft_reset_election(r);
 }
 
 // A message of a newer term makes us a follower of that term, with two exceptions: a pre-vote only
 // asks, and a vote while a leader is heard disturbs nobody (§4.2.3).
 static bool accept_newer_term(raft_t *r, const raft_message_t *m) {
     if (m->type == RAFT_PRE_VOTE) return true;
-    if (m->type == RAFT_PRE_VOTE_REPLY && m->ok) return true;   // bears the term we asked about
+    if (m->type == RAFT_PRE_VOTE_REPLY && m->ok) return true; // bears the term we asked about
     if (m->type == RAFT_VOTE && !m->transfer && raft_hears_leader(r)) return false;
     bool from_leader = m->type == RAFT_APPEND || m->type == RAFT_HEARTBEAT;
     raft_become_follower(r, m->term, from_leader ? m->from : 0);
@@ -237,14 +247,15 @@ void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out) {
     raft_check(raft);
 }
 
-// ---- life -----------------------------------------------------------------------------------------
+// ---- life
+// -----------------------------------------------------------------------------------------
 raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) {
     assert(options->id && options->trail);
     assert(options->applied <= options->trail->last && options->applied >= options->trail->base);
     raft_t *r = NEW(raft_t);
     r->id = options->id;
-    r->election_timeout_ms =
-        options->election_timeout_ms ? options->election_timeout_ms : RAFT_ELECTION_TIMEOUT_DEFAULT_MS;
+    r->election_timeout_ms = options->election_timeout_ms ? options->election_timeout_ms
+                                                          : RAFT_ELECTION_TIMEOUT_DEFAULT_MS;
     r->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : RAFT_HEARTBEAT_DEFAULT_MS;
     assert(r->heartbeat_ms < r->election_timeout_ms);
     r->hard = options->hard;
@@ -280,10 +291,11 @@ void raft_destroy(raft_t **raft) {
     free(r);
 }
 
-// ---- questions ------------------------------------------------------------------------------------
+// ---- questions
+// ------------------------------------------------------------------------------------
 int64_t raft_deadline_ms(const raft_t *raft) {
     if (raft->role != RAFT_LEADER) return raft->election_deadline_ms;
-    if (raft->peers.len == 0) return INT64_MAX;   // nobody to beat to, no quorum to lose
+    if (raft->peers.len == 0) return INT64_MAX; // nobody to beat to, no quorum to lose
     int64_t due = raft->election_deadline_ms;
     if (raft->heartbeat_deadline_ms < due) due = raft->heartbeat_deadline_ms;
     if (raft->transfer_to && raft->transfer_deadline_ms < due) due = raft->transfer_deadline_ms;

@@ -30,7 +30,7 @@ void raft_advance_reads(raft_t *r) {
     bool waiting = false, under_way = false;
     for (size_t i = 0; i < r->reads.len; i++) {
         read_t *read = &r->reads.at[i];
-        if (read->index == 0) read->index = r->commit;   // came before the term's first commit
+        if (read->index == 0) read->index = r->commit; // came before the term's first commit
         bool alone = r->peers.len == 0;
         if (alone || (read->round && read->round <= proven)) {
             answer(r, read, true);

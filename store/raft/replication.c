@@ -19,7 +19,8 @@ void raft_lead(raft_t *r) {
     raft_heartbeat(r);
 }
 
-// ---- proposals ------------------------------------------------------------------------------------
+// ---- proposals
+// ------------------------------------------------------------------------------------
 static bool config_is_allowed(const raft_t *r, const raft_entry_t *entries, uint64_t len) {
     // One change at a time, and only after an entry of this term is committed (§4.1 and the
     // erratum of 2015).
@@ -49,7 +50,8 @@ void raft_propose(raft_t *r, const raft_entry_t *entries, uint64_t len) {
     raft_send_appends(r);
 }
 
-// ---- appends --------------------------------------------------------------------------------------
+// ---- appends
+// --------------------------------------------------------------------------------------
 static void send_append(raft_t *r, peer_t *peer) {
     raft_index_t prev = peer->next - 1;
     if (prev < r->trail.base) {
@@ -64,8 +66,10 @@ static void send_append(raft_t *r, peer_t *peer) {
     m->prev_term = trail_term(&r->trail, prev);
     m->entries_len = count;
     m->commit = r->commit;
-    if (peer->state == PEER_PROBE) peer->waiting = true;
-    else peer->next += count;
+    if (peer->state == PEER_PROBE)
+        peer->waiting = true;
+    else
+        peer->next += count;
 }
 
 static bool may_send(const raft_t *r, const peer_t *peer) {
@@ -137,7 +141,7 @@ void raft_recv_append_reply(raft_t *r, const raft_message_t *m) {
         send_to(r, peer);
         return;
     }
-    if (m->match_index > r->trail.last) return;   // nothing of ours
+    if (m->match_index > r->trail.last) return; // nothing of ours
     if (m->match_index > peer->match) peer->match = m->match_index;
     if (peer->next <= peer->match) peer->next = peer->match + 1;
     if (peer->state != PEER_STREAM) {
@@ -150,7 +154,8 @@ void raft_recv_append_reply(raft_t *r, const raft_message_t *m) {
     finish_transfer(r, peer);
 }
 
-// ---- heartbeats -----------------------------------------------------------------------------------
+// ---- heartbeats
+// -----------------------------------------------------------------------------------
 void raft_heartbeat(raft_t *r) {
     r->round_last++;
     r->heartbeat_deadline_ms = r->now_ms + r->heartbeat_ms;
@@ -175,9 +180,12 @@ void raft_recv_heartbeat_reply(raft_t *r, const raft_message_t *m) {
     // out means that they are sent again, one probe first.
     bool stuck = peer->match == peer->match_at_beat && peer->match < r->trail.last;
     peer->match_at_beat = peer->match;
-    if (peer->state == PEER_SNAPSHOT && peer->next > r->trail.base) step_back(r, peer, peer->next);
-    else if (stuck && peer->state == PEER_STREAM) step_back(r, peer, peer->match + 1);
-    else if (stuck) peer->waiting = false;
+    if (peer->state == PEER_SNAPSHOT && peer->next > r->trail.base)
+        step_back(r, peer, peer->next);
+    else if (stuck && peer->state == PEER_STREAM)
+        step_back(r, peer, peer->match + 1);
+    else if (stuck)
+        peer->waiting = false;
     send_to(r, peer);
     raft_advance_reads(r);
 }
@@ -191,11 +199,14 @@ void raft_check_quorum(raft_t *r) {
     if (heard < raft_quorum(r)) raft_become_follower(r, r->hard.term, 0);
 }
 
-// ---- leader transfer (§3.10) ------------------------------------------------------------------------
+// ---- leader transfer (§3.10)
+// ------------------------------------------------------------------------
 void raft_transfer(raft_t *r, raft_id_t to) {
     peer_t *peer = raft_find_peer(r, to);
-    if (r->role != RAFT_LEADER) r->out->refused = ERR_NOT_LEADER;
-    else if (!peer || !raft_is_voter(r, to)) r->out->refused = ERR_NOT_FOUND;
+    if (r->role != RAFT_LEADER)
+        r->out->refused = ERR_NOT_LEADER;
+    else if (!peer || !raft_is_voter(r, to))
+        r->out->refused = ERR_NOT_FOUND;
     if (r->out->refused != ERR_OK) return;
     r->transfer_to = to;
     r->transfer_deadline_ms = r->now_ms + r->election_timeout_ms;

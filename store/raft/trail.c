@@ -12,8 +12,10 @@ static const trail_run_t *run_of(const trail_t *t, raft_index_t index) {
     size_t low = 0, high = t->runs.len;
     while (high - low > 1) {
         size_t middle = (low + high) / 2;
-        if (t->runs.at[middle].first <= index) low = middle;
-        else high = middle;
+        if (t->runs.at[middle].first <= index)
+            low = middle;
+        else
+            high = middle;
     }
     assert(t->runs.at[low].first <= index);
     return &t->runs.at[low];

@@ -1,0 +1,265 @@
+#include "actors/store/disk_actor.h"
+#include "runtime/api/msg.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/hash.h"
+#include "runtime/base/log.h"
+#include "runtime/base/vec.h"
+#include "store/log/journal.h"
+#include "troupe/raft.pb-c.h"
+
+enum {
+    READ_BYTES_MAX = 4 << 20, // of one DiskEntries
+    TIMER_HELD = 1,
+};
+
+// ---- state
+// ------------------------------------------------------------------------------------------ An
+// answer of a simulated disk that is slow: held until then.
+typedef struct {
+    uint64_t write;
+    int64_t due_us;
+    int64_t sync_us;
+} held_t;
+
+typedef struct {
+    const disk_args_t *args;
+    files_t *files;
+    journal_t *journal;
+    char *store;           // address of our store actor; owned
+    uint64_t session;      // the store's life we speak with
+    uint64_t write;        // newest write appended
+    uint64_t write_synced; // and synced
+    VEC(held_t) held;
+    int64_t busy_until_us; // a slow disk does one thing after the other
+    bool failed;
+} disk_t;
+
+uint64_t store_member_id(const char *member) {
+    uint64_t id = hash_fnv64a(member, strlen(member));
+    return id ? id : 1;
+}
+
+static void fail(actor_t *me, err_t err, const why_t *why) {
+    disk_t *self = actor_state(me);
+    if (self->failed) return;
+    self->failed = true;
+    Raftpb__DiskFailed body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_failed__descriptor);
+    body.session = self->session;
+    body.err = (int32_t)err;
+    body.why = why->text;
+    actor_tell(me, self->store, &body.base);
+    actor_exit(me, why->text);
+}
+
+// ---- handlers
+// ---------------------------------------------------------------------------------------
+static void on_recover(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskRecover *request = body;
+    self->session = request->session;
+    self->write = self->write_synced = 0;
+    vec_reset(&self->held);
+    // What an earlier life of the store appended without hearing of its sync counts from here on as
+    // part of the log: so it must be durable.
+    why_t why;
+    err_t err = journal_sync(self->journal, &why);
+    if (err != ERR_OK) {
+        actor_fail(me, msg, err, why.text);
+        fail(me, err, &why);
+        return;
+    }
+    const trail_t *trail = journal_trail(self->journal);
+    arena_t *arena = actor_arena(me);
+    Raftpb__DiskState *state = MSG_NEW(arena, Raftpb__DiskState, raftpb__disk_state__descriptor);
+    state->cluster_id = journal_cluster_id(self->journal);
+    state->term = journal_hard(self->journal).term;
+    state->vote = journal_hard(self->journal).vote;
+    state->begin = trail->base;
+    state->begin_term = trail->base_term;
+    state->last = trail->last;
+    state->n_run_first = state->n_run_term = trail->runs.len;
+    state->run_first = ARENA_ARRAY(arena, uint64_t, trail->runs.len + 1);
+    state->run_term = ARENA_ARRAY(arena, uint64_t, trail->runs.len + 1);
+    for (size_t i = 0; i < trail->runs.len; i++) {
+        state->run_first[i] = trail->runs.at[i].first;
+        state->run_term[i] = trail->runs.at[i].term;
+    }
+    state->log_bytes = journal_bytes(self->journal);
+    state->torn_bytes = journal_torn_bytes(self->journal);
+    actor_reply(me, msg, &state->base);
+}
+
+static void on_read(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskRead *request = body;
+    arena_t *arena = actor_arena(me);
+    uint64_t bytes_max = request->bytes_max < READ_BYTES_MAX ? request->bytes_max : READ_BYTES_MAX;
+    journal_entry_t *entries = NULL;
+    size_t len = 0;
+    why_t why;
+    err_t err = journal_read(self->journal, request->first, bytes_max, arena, &entries, &len, &why);
+    if (err != ERR_OK) {
+        log_error(actor_address(me), "%s", why.text);
+        actor_fail(me, msg, err, why.text);
+        return;
+    }
+    Raftpb__DiskEntries *reply =
+        MSG_NEW(arena, Raftpb__DiskEntries, raftpb__disk_entries__descriptor);
+    reply->entries = ARENA_ARRAY(arena, Raftpb__Entry *, len + 1);
+    for (size_t i = 0; i < len; i++) {
+        Raftpb__Entry *entry = MSG_NEW(arena, Raftpb__Entry, raftpb__entry__descriptor);
+        entry->index = entries[i].index;
+        entry->term = entries[i].term;
+        entry->kind = entries[i].kind;
+        entry->data = (ProtobufCBinaryData){entries[i].data.len, (uint8_t *)entries[i].data.at};
+        reply->entries[reply->n_entries++] = entry;
+    }
+    actor_reply(me, msg, &reply->base);
+}
+
+static void on_write(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskWrite *request = body;
+    if (request->session != self->session || self->failed) return;
+    assert(request->write > self->write);
+    journal_entry_t *entries =
+        ARENA_ARRAY(actor_arena(me), journal_entry_t, request->n_entries + 1);
+    for (size_t i = 0; i < request->n_entries; i++) {
+        const Raftpb__Entry *e = request->entries[i];
+        entries[i] =
+            (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
+    }
+    raft_hard_t hard = {request->term, request->vote};
+    why_t why;
+    err_t err = journal_append(self->journal, request->has_hard ? &hard : NULL, entries,
+                               request->n_entries, &why);
+    if (err != ERR_OK)
+        fail(me, err, &why);
+    else if (!request->more)
+        self->write = request->write;
+}
+
+static void on_cut(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskCut *request = body;
+    if (request->session != self->session || self->failed) return;
+    why_t why;
+    err_t err = journal_cut(self->journal, request->up_to, &why);
+    if (err != ERR_OK) fail(me, err, &why);
+}
+
+// ---- settle
+// -----------------------------------------------------------------------------------------
+static void tell_synced(actor_t *me, uint64_t write, int64_t sync_us) {
+    disk_t *self = actor_state(me);
+    Raftpb__DiskSynced body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_synced__descriptor);
+    body.session = self->session;
+    body.write = write;
+    body.sync_us = (uint64_t)sync_us;
+    body.log_bytes = journal_bytes(self->journal);
+    actor_tell(me, self->store, &body.base);
+}
+
+static void release_held(actor_t *me) {
+    disk_t *self = actor_state(me);
+    while (self->held.len && self->held.at[0].due_us <= actor_now_us(me)) {
+        held_t held = self->held.at[0];
+        vec_remove(&self->held, 0);
+        tell_synced(me, held.write, held.sync_us);
+    }
+    if (self->held.len) {
+        int64_t wait_us = self->held.at[0].due_us - actor_now_us(me);
+        actor_timer(me, TIMER_HELD, (wait_us + 999) / 1000);
+    }
+}
+
+// A simulated disk tells how long it would have taken; its answers leave that much later, in order.
+static void answer(actor_t *me, int64_t sync_us, int64_t delay_us) {
+    disk_t *self = actor_state(me);
+    if (delay_us == 0 && self->held.len == 0) {
+        tell_synced(me, self->write, sync_us);
+        return;
+    }
+    int64_t start = self->busy_until_us > actor_now_us(me) ? self->busy_until_us : actor_now_us(me);
+    self->busy_until_us = start + delay_us;
+    vec_push(&self->held, ((held_t){self->write, self->busy_until_us, delay_us}));
+    release_held(me);
+}
+
+static void settle(actor_t *me) {
+    disk_t *self = actor_state(me);
+    if (self->failed || self->write == self->write_synced) return;
+    if (self->args->canary_ack_before_sync) {
+        self->write_synced = self->write;
+        tell_synced(me, self->write, 0);
+        return;
+    }
+    why_t why;
+    int64_t start_us = clock_monotonic_us();
+    err_t err = journal_sync(self->journal, &why);
+    int64_t sync_us = clock_monotonic_us() - start_us;
+    if (err != ERR_OK) {
+        fail(me, err, &why);
+        return;
+    }
+    self->write_synced = self->write;
+    int64_t delay_us = files_take_delay_us(self->files);
+    // The port's time is virtual in a simulation: real microseconds must not leak into it.
+    bool is_real = self->files == files_real();
+    answer(me, is_real ? sync_us : 0, delay_us);
+}
+
+static void on_timer(actor_t *me, uint64_t tag) {
+    if (tag == TIMER_HELD) release_held(me);
+}
+
+// ---- life
+// -------------------------------------------------------------------------------------------
+static err_t start(actor_t *me, const void *args, why_t *why) {
+    disk_t *self = actor_state(me);
+    self->args = args;
+    assert(!is_empty(self->args->member) && !is_empty(self->args->data_dir));
+    self->files = self->args->files ? self->args->files : files_real();
+    self->store = str_printf("store/%s", self->args->member);
+    CLEANUP(free_charp) char *dir = str_printf("%s/log", self->args->data_dir);
+    journal_options_t options = {
+        .dir = dir,
+        .cluster_id = self->args->cluster_id,
+        .member_id = store_member_id(self->args->member),
+        .segment_bytes = self->args->segment_bytes,
+        .blind_to_torn_tails = self->args->canary_blind_to_torn_tails,
+    };
+    uint64_t lot = rng_next(actor_rng(me));
+    err_t err = journal_open(self->files, &options, lot ? lot : 1, &self->journal, why);
+    if (err != ERR_OK) return err;
+    (void)files_take_delay_us(self->files);
+    if (journal_torn_bytes(self->journal))
+        log_info(actor_address(me), "cut %llu bytes that were never synced off the log's end",
+                 (unsigned long long)journal_torn_bytes(self->journal));
+    return ERR_OK;
+}
+
+static void stop(actor_t *me) {
+    disk_t *self = actor_state(me);
+    journal_close(&self->journal);
+    vec_done(&self->held);
+    free(self->store);
+}
+
+static const handler_t handlers[] = {
+    {&raftpb__disk_recover__descriptor, on_recover, "store"},
+    {&raftpb__disk_read__descriptor, on_read, "store"},
+    {&raftpb__disk_write__descriptor, on_write, "store"},
+    {&raftpb__disk_cut__descriptor, on_cut, "store"},
+    {0},
+};
+
+const actor_def_t disk_actor = {
+    .role = "disk",
+    .state_size = sizeof(disk_t),
+    .start = start,
+    .handlers = handlers,
+    .settle = settle,
+    .on_timer = on_timer,
+    .stop = stop,
+};

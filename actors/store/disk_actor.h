@@ -1,0 +1,28 @@
+// disk_actor - a store member's log, behind messages, so that consensus never waits for a disk.
+//
+// It owns the journal. Writes of one round are one sync: handlers append, settle syncs and tells
+// how far the log is durable. Its work blocks: it belongs on a dispatcher of its own. When the
+// disk fails it says so once (DiskFailed) and ends; nothing after a failed write is trusted until
+// the log has been opened anew.
+//
+// Accepts from its store: DiskRecover, DiskRead (asks), DiskWrite, DiskCut (tells).
+// Tells its store: DiskSynced, DiskFailed.
+#pragma once
+#include "runtime/actor/kit.h"
+#include "runtime/io/files.h"
+
+typedef struct {
+    const char *data_dir;   // its log lies in data_dir/log
+    const char *member;     // name of the member; that of the store actor too
+    files_t *files;         // NULL: files_real()
+    uint64_t segment_bytes; // 0: JOURNAL_SEGMENT_BYTES_DEFAULT
+    uint64_t cluster_id;    // for a new log; 0: drawn by lot
+    // Canaries: each breaks a promise, so that a test can see it caught.
+    bool canary_ack_before_sync;
+    bool canary_blind_to_torn_tails;
+} disk_args_t;
+
+extern const actor_def_t disk_actor;
+
+// The id of a member in the log and in Raft: its name's hash, never 0.
+uint64_t store_member_id(const char *member);

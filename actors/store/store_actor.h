@@ -1,0 +1,44 @@
+// store_actor - a member of the store: consensus, state machine, watches.
+//
+//     asks ─► proposals ─► raft ─► disk actor (append, sync) ─► committed ─► mvcc ─► answers
+//          └► reads ─────► raft (ReadIndex) ───────────────────────────────► mvcc ─► answers,
+//          watches
+//
+// One round is one append and one sync: handlers collect, settle proposes everything at once.
+// Acknowledged means synced. A bare "store" reaches the leader, once it has committed an entry of
+// its own term. A member that is alone elects itself when it has read its log.
+//
+// Accepts (from "apiserver", "admin"): store.TxnRequest, RangeRequest, WatchRequest (a stream),
+// CompactRequest, LeaseGrant, LeaseKeepAlive, LeaseRevoke, LeaseQuery; StatusRequest also from
+// "cli". Errors: ERR_NOT_LEADER, ERR_UNAVAILABLE (no leader yet), ERR_INVALID, ERR_TOO_LARGE,
+// ERR_OVERLOADED, and what the state machine refuses with (store/mvcc/mvcc.h).
+#pragma once
+#include "runtime/actor/kit.h"
+#include "store/mvcc/kv.h"
+
+typedef struct {
+    const char *data_dir; // its database lies in data_dir/db
+    const char *member;   // name of this member, the actor's own name
+    // The backend of the state machine; NULL: RocksDB in data_dir/db.
+    err_t (*open_kv)(void *arg, kv_t **ret_kv, why_t *why);
+    void (*close_kv)(void *arg, kv_t **kv);
+    void *kv_arg;
+    int64_t election_timeout_ms; // 0: RAFT_ELECTION_TIMEOUT_DEFAULT_MS
+    int64_t heartbeat_ms;        // 0: RAFT_HEARTBEAT_DEFAULT_MS
+    // History older than this may be compacted away by the leader; 0: 10 minutes; < 0: never.
+    int64_t history_keep_ms;
+    // … but never the newest so many revisions; 0: STORE_HISTORY_KEEP_REVISIONS.
+    int64_t history_keep_revisions;
+} store_args_t;
+
+enum {
+    STORE_HISTORY_KEEP_MS = 10 * 60 * 1000,
+    STORE_HISTORY_KEEP_REVISIONS = 10 * 1000,
+    STORE_PROPOSALS_MAX = 16 * 1024, // not yet applied; more is ERR_OVERLOADED
+    STORE_PROPOSAL_BYTES_MAX = 64 << 20,
+    STORE_READS_MAX = 16 * 1024,
+    STORE_WATCHERS_MAX = 16 * 1024,
+    STORE_CHUNK_BYTES = 512 * 1024, // of one watch message, about
+};
+
+extern const actor_def_t store_actor;
