@@ -279,6 +279,7 @@ static void settle_routes(actor_t *me, proxy_t *self) {
     for (size_t i = 0; i < records.len; i++) nodes[i] = RECORD_AS(Core__Node, records.at[i]);
     routes_view_t view = {.node = self->node,
                           .node_ip = own_ip(self),
+                          .node_device = netlink_device_of(arena, own_ip(self)),
                           .service_cidr = self->args->service_cidr,
                           .nodes = nodes,
                           .nodes_len = records.len,

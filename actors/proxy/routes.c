@@ -32,8 +32,8 @@ static size_t wanted_routes(const routes_view_t *v, route_t *wanted) {
         if (!here && range[0] && ip[0] && !streq(ip, v->node_ip))
             wanted[len++] = (route_t){range, ip, "", ""};
     }
-    if (v->service_cidr[0] && v->node_ip[0])
-        wanted[len++] = (route_t){v->service_cidr, "", "lo", v->node_ip};
+    if (v->service_cidr[0] && v->node_ip[0] && v->node_device[0])
+        wanted[len++] = (route_t){v->service_cidr, "", v->node_device, v->node_ip};
     qsort(wanted, len, sizeof *wanted, route_order);
     return len;
 }

@@ -2,6 +2,7 @@
 #include "runtime/base/vec.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <libmnl/libmnl.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -173,4 +174,17 @@ err_t netlink_add_route(netlink_t *nl, const route_t *route, why_t *why) {
 err_t netlink_delete_route(netlink_t *nl, const route_t *route, why_t *why) {
     err_t err = change(nl, route, RTM_DELROUTE, 0, why);
     return err == ERR_NOT_FOUND ? ERR_OK : err; // gone is what was wanted
+}
+
+const char *netlink_device_of(arena_t *arena, const char *ip) {
+    struct in_addr wanted;
+    struct ifaddrs *all, *one;
+    const char *found = "";
+    if (inet_pton(AF_INET, ip, &wanted) != 1 || getifaddrs(&all) != 0) return found;
+    for (one = all; one && !found[0]; one = one->ifa_next)
+        if (one->ifa_addr && one->ifa_addr->sa_family == AF_INET &&
+            ((struct sockaddr_in *)(void *)one->ifa_addr)->sin_addr.s_addr == wanted.s_addr)
+            found = arena_strdup(arena, one->ifa_name);
+    freeifaddrs(all);
+    return found;
 }

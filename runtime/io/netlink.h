@@ -7,7 +7,7 @@
 
 enum { ROUTE_PROTOCOL = 84, ROUTES_MAX = 20000 }; // not in iproute2's rt_protos
 
-// "10.244.1.0/24 via 172.31.0.2" or "10.96.0.0/16 dev lo src 172.31.0.1".
+// "10.244.1.0/24 via 172.31.0.2" or "10.96.0.0/16 dev eth0 src 172.31.0.1".
 typedef struct {
     const char *dst;    // CIDR
     const char *via;    // gateway; "" when the route is on a device
@@ -24,3 +24,5 @@ err_t netlink_routes(netlink_t *nl, arena_t *arena, route_t **ret_routes, size_t
 err_t netlink_add_route(netlink_t *nl, const route_t *route,
                         why_t *why) MUST_USE; // replaces one to the same dst
 err_t netlink_delete_route(netlink_t *nl, const route_t *route, why_t *why) MUST_USE;
+// The device that has this address, "" when none has. In the arena.
+const char *netlink_device_of(arena_t *arena, const char *ip);
