@@ -19,6 +19,7 @@
 #include "runtime/actor/informer.h"
 #include "runtime/actor/recorder.h"
 #include "runtime/actor/workqueue.h"
+#include "runtime/api/codec.h"
 #include "runtime/api/pod.h"
 
 // The kinds that controllers follow, each by one informer for all of them.

@@ -3,6 +3,7 @@
 
 const controller_def_t *const controller_rows[] = {
     &nodeipam_controller,
+    &replicaset_controller,
     NULL,
 };
 

@@ -3,3 +3,4 @@
 #include "actors/controllers/controller.h"
 
 extern const controller_def_t nodeipam_controller;
+extern const controller_def_t replicaset_controller;
