@@ -20,8 +20,8 @@ static world_t *new_world(int replicas, const char *more) {
     w->set = build(
         &w->arena, &apps__replica_set__descriptor,
         "metadata.name=web; metadata.namespace=default; metadata.uid=u-web; metadata.generation=1;"
-        "spec.selector.matchLabels[app]=web; spec.template_.metadata.labels[app]=web;"
-        "spec.template_.spec.containers[0].name=c; spec.template_.spec.containers[0].image=nginx");
+        "spec.selector.matchLabels[app]=web; spec.template.metadata.labels[app]=web;"
+        "spec.template.spec.containers[0].name=c; spec.template.spec.containers[0].image=nginx");
     build_into(&w->arena, w->set, arena_printf(&w->arena, "spec.replicas=%d; %s", replicas, more));
     w->view = (replicaset_view_t){.set = w->set,
                                   .pods = w->pods,
