@@ -3,8 +3,7 @@
 #include "runtime/api/msg.h"
 #include "runtime/base/log.h"
 
-// ---- itself
-// -------------------------------------------------------------------------------------------
+// ---- itself ------------------------------------------------------------------------------------
 
 void *actor_state(actor_t *me) { return me->state; }
 arena_t *actor_arena(actor_t *me) {
@@ -45,8 +44,7 @@ desk_t *actor_desk(actor_t *a) {
     return a->desk;
 }
 
-// ---- packing and unpacking
-// ----------------------------------------------------------------------------
+// ---- packing and unpacking ---------------------------------------------------------------------
 
 blob_t *msg_blob(const ProtobufCMessage *body) {
     size_t size = protobuf_c_message_get_packed_size(body);
@@ -66,8 +64,7 @@ void *actor_unpack_kits(actor_t *a, const envelope_t *env) {
     return unpack(a->arena, env->type, env);
 }
 
-// ---- a row of the table
-// -------------------------------------------------------------------------------
+// ---- a row of the table ------------------------------------------------------------------------
 
 static bool word_in(const char *words, const char *word, size_t len) {
     for (const char *at = words; *at;) {
@@ -151,8 +148,7 @@ bool actor_call_row(stage_t *s, actor_t *a, const envelope_t *env, uint64_t tag,
     return true;
 }
 
-// ---- sending
-// ------------------------------------------------------------------------------------------
+// ---- sending -----------------------------------------------------------------------------------
 
 // Does it travel on the control lane? The sender's own table says so for what peers of one role
 // send each other (raft); the kit's own messages always do.
@@ -265,8 +261,7 @@ void actor_forget(actor_t *me, uint64_t ask_id) {
     ask_destroy(me->stage, ask);
 }
 
-// ---- answering
-// ----------------------------------------------------------------------------------------
+// ---- answering ---------------------------------------------------------------------------------
 
 struct caller {
     name_t *address, *principal; // owned
@@ -378,8 +373,7 @@ const char *caller_principal(const caller_t *c) { return c->principal ? c->princ
 uint64_t caller_trace_id(const caller_t *c) { return c->trace_id; }
 uint64_t caller_epoch(const caller_t *c) { return c->epoch; }
 
-// ---- for links
-// ----------------------------------------------------------------------------------------
+// ---- for links ---------------------------------------------------------------------------------
 
 // The kit's own types, which a link knows by name only. Down, Up and Gone never cross a border:
 // each process says them to its own actors.
@@ -421,8 +415,7 @@ void actor_fail_back(actor_t *me, envelope_t **env, err_t err, const char *why) 
     stage_refuse(me->stage, env, err, why);
 }
 
-// ---- handling
-// -----------------------------------------------------------------------------------------
+// ---- handling ----------------------------------------------------------------------------------
 
 static bool is_failure(const envelope_t *env) { return env->type == &actor__failure__descriptor; }
 
@@ -505,8 +498,7 @@ void actor_handle(stage_t *s, actor_t *a, envelope_t *env) {
         on_request(s, a, env);
 }
 
-// ---- timers and deadlines
-// -----------------------------------------------------------------------------
+// ---- timers and deadlines ----------------------------------------------------------------------
 
 void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms) {
     desk_t *desk = actor_desk(me);
@@ -589,8 +581,7 @@ void actor_notice(stage_t *s, actor_t *a, const notice_t *gone) {
     stream_on_gone(s, a, gone);
 }
 
-// ---- files
-// --------------------------------------------------------------------------------------------
+// ---- files -------------------------------------------------------------------------------------
 
 void actor_watch_fd(actor_t *me, int fd, uint32_t epoll_events) {
     assert(epoll_events && me->def->on_fd);
@@ -610,8 +601,7 @@ void actor_unwatch_fd(actor_t *me, int fd) {
     }
 }
 
-// ---- counting
-// -----------------------------------------------------------------------------------------
+// ---- counting ----------------------------------------------------------------------------------
 
 static counter_t *counter_of(actor_t *me, const char *metric, bool is_gauge) {
     desk_t *desk = actor_desk(me);
@@ -628,8 +618,7 @@ void actor_gauge(actor_t *me, const char *metric, int64_t value) {
     counter_of(me, metric, true)->value = value;
 }
 
-// ---- the end of a life
-// ----------------------------------------------------------------------------------
+// ---- the end of a life -------------------------------------------------------------------------
 
 void actor_clear_desk(stage_t *s, actor_t *a) {
     desk_t *desk = a->desk;

@@ -56,8 +56,7 @@ typedef struct {
 stage_t *stage_new(const stage_options_t *options) MUST_USE;
 void stage_destroy(stage_t **stage); // stops what still runs
 
-// ---- a round
-// --------------------------------------------------------------------------------------
+// ---- a round -----------------------------------------------------------------------------------
 void stage_begin(stage_t *s);
 void stage_deliver(stage_t *s, envelope_t **env); // *taken*; from another dispatcher or process
 void stage_notice(stage_t *s, const notice_t *notice);
@@ -107,15 +106,13 @@ name_t *actor_full_name(const actor_t *me); // borrowed
 directory_t *actor_directory(const actor_t *me);
 stage_t *actor_stage(const actor_t *me);
 
-// ---- seen from outside
-// ----------------------------------------------------------------------------
+// ---- seen from outside -------------------------------------------------------------------------
 typedef struct {
     uint64_t dead_letters, refused, overruns, messages;
 } stage_counts_t;
 stage_counts_t stage_counts(const stage_t *s);
 // All actors in order of start, into `arena`.
 void stage_list(const stage_t *s, arena_t *arena, Actor__ActorInfos *ret_infos);
-void stage_each_metric(const stage_t *s,
-                       void (*each)(void *arg, const char *address, const char *metric,
-                                    bool is_gauge, int64_t value),
-                       void *arg);
+typedef void (*metric_fn)(void *arg, const char *address, const char *metric, bool is_gauge,
+                          int64_t value);
+void stage_each_metric(const stage_t *s, metric_fn each, void *arg);

@@ -27,35 +27,40 @@ typedef struct bus_port bus_port_t;
 enum {
     BUS_PORTS_MAX = 256,
     BUS_QUEUE_MAX = 64 * 1024, // envelopes waiting in one port for a receiver that does not drain
+    BUS_CHAINS_MAX = 1024,     // chains under way between two ports: the sockets' high-water mark
 };
+#define BUS_EPOLL_OUT UINT64_MAX // epoll's data.u64 of a socket that takes chains again
 
-// An order to a port's thread, run there between rounds: spawn, stop, a notice.
+// An order to a port's thread, run there before the next round's messages. `run` owns the order:
+// it frees it or hands it back. stage NULL: the port is closing, nothing can be done any more.
 typedef struct bus_order {
-    void (*run)(struct bus_order *order,
-                stage_t *stage); // owns the order: frees it or hands it back
+    void (*run)(struct bus_order *order, stage_t *stage);
 } bus_order_t;
 
 bus_t *bus_new(void) MUST_USE;
-void bus_destroy(bus_t **bus);       // after its ports
+// Drops what still waits in its ports. No thread uses them any more.
+void bus_destroy(bus_t **bus);
 void *bus_context(const bus_t *bus); // the ZeroMQ context: links open their sockets in it
 
-bus_port_t *bus_port_new(bus_t *bus) MUST_USE; // any thread, before the port's thread starts
-void bus_port_destroy(bus_port_t **port);      // what still waits in it is dropped
+// NULL: BUS_PORTS_MAX are open. The port is the bus'; it closes with it.
+bus_port_t *bus_port_new(bus_t *bus) MUST_USE;
 uint32_t bus_port_number(const bus_port_t *port);
-int bus_port_fd(const bus_port_t *port); // ZMQ_FD of the inbox: edge-like, see bus_receive
+int bus_port_fd(const bus_port_t *port); // ZMQ_FD of the inbox; level-triggered epoll will do
 
 // ---- the port's own thread
-// ------------------------------------------------------------------------ Hands out what has
-// arrived, at most `envelopes_max`; true: there may be more.
+// ------------------------------------------------------------------------ Hands what has arrived
+// to the stage, up to about `envelopes_max`; true: there may be more.
 bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max);
 // Queue for another port; leaves with bus_flush. False: BUS_QUEUE_MAX is reached, nothing taken.
 bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env);
-// Sends the queues as far as the receivers take them. Returns how many wait on; their sockets'
-// fds are in `epoll` then (data.u64 = BUS_EPOLL_OUT) and say when to try again.
-size_t bus_flush(bus_port_t *port);
-// Something arrived since the last bus_receive that the fd does not say any more.
+// Sends the queues as far as the receivers take them. What must wait has its socket's fd put into
+// `epoll` (BUS_EPOLL_OUT): flush again when it rings.
+void bus_flush(bus_port_t *port, int epoll);
+// Has something arrived that the fd does not say any more? To be asked after sending, before
+// sleeping.
 bool bus_has_news(bus_port_t *port);
 
 // ---- any thread
 // -----------------------------------------------------------------------------------
 void bus_order(bus_t *bus, uint32_t to, bus_order_t *order); // *taken*
+uint32_t bus_ports(bus_t *bus);                              // how many there are: 0 … n-1

@@ -93,8 +93,7 @@ uint64_t directory_next_incarnation(directory_t *d, const char *address, int64_t
     return next;
 }
 
-// ---- roles
-// ------------------------------------------------------------------------------------------
+// ---- roles -------------------------------------------------------------------------------------
 
 static void role_add(directory_t *d, entry_t *e) {
     const name_t *name = e->place.address;
@@ -118,8 +117,7 @@ static void role_remove(directory_t *d, const entry_t *e) {
     if (slot < role->entries.len) role->entries.at[slot]->slot = slot;
 }
 
-// ---- changes
-// ----------------------------------------------------------------------------------------
+// ---- changes -----------------------------------------------------------------------------------
 
 static bool entry_is_newer(const entry_t *e, const place_t *place) {
     return e && e->place.incarnation > place->incarnation;
@@ -210,8 +208,7 @@ void directory_link_down(directory_t *d, const name_t *link, const char *reason)
     directory_link_end(d, link, UINT64_MAX, reason);
 }
 
-// ---- questions
-// --------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 
 bool directory_find(directory_t *d, const char *address, place_t *ret_place) {
     pthread_mutex_lock(&d->lock);

@@ -26,8 +26,7 @@ static restart_policy_t policy_of(const restart_policy_t *given) {
     return p;
 }
 
-// ---- telling the directory
-// ----------------------------------------------------------------------------
+// ---- telling the directory ---------------------------------------------------------------------
 
 static void tell_directory(stage_t *s, const actor_t *a) {
     directory_set(s->options.directory, &(place_t){.address = a->name,
@@ -51,8 +50,7 @@ void actor_set_leader(actor_t *me, bool leader, uint64_t epoch) {
     if (me->life == LIFE_ALIVE) tell_directory(me->stage, me);
 }
 
-// ---- birth
-// --------------------------------------------------------------------------------------------
+// ---- birth -------------------------------------------------------------------------------------
 
 static void set_exit_reason(actor_t *a, const char *reason) {
     free(a->exit_reason);
@@ -149,8 +147,7 @@ err_t stage_spawn(stage_t *s, actor_t *parent, const actor_def_t *def, const cha
     return ERR_OK;
 }
 
-// ---- death
-// --------------------------------------------------------------------------------------------
+// ---- death -------------------------------------------------------------------------------------
 
 static void drop_mailbox(stage_t *s, actor_t *a) {
     while (a->first) {
@@ -249,8 +246,7 @@ void stage_stop_all(stage_t *s, const char *reason) {
         if (i < s->order.len && s->order.at[i]) stage_stop(s, s->order.at[i], reason);
 }
 
-// ---- supervision
-// --------------------------------------------------------------------------------------
+// ---- supervision -------------------------------------------------------------------------------
 
 static int64_t backoff_ms(const actor_t *a) {
     if (a->streak <= 1) return a->policy.backoff_first_ms;
@@ -381,8 +377,7 @@ void stage_revive(stage_t *s) {
             life_restart(s, s->order.at[i]);
 }
 
-// ---- children
-// -----------------------------------------------------------------------------------------
+// ---- children ----------------------------------------------------------------------------------
 
 err_t actor_spawn(actor_t *me, const actor_def_t *def, const char *name, const void *args,
                   why_t *why) {
@@ -396,8 +391,7 @@ void actor_stop_child(actor_t *me, const char *address) {
 
 actor_t *stage_find(const stage_t *s, const char *address) { return map_get(&s->actors, address); }
 
-// ---- monitors
-// -----------------------------------------------------------------------------------------
+// ---- monitors ----------------------------------------------------------------------------------
 
 void actor_monitor(actor_t *me, const char *address) {
     stage_t *s = me->stage;

@@ -12,8 +12,7 @@ enum {
     REORDER_US_MAX = 10 * 1000,
 };
 
-// ---- queues of actors
-// -------------------------------------------------------------------------------
+// ---- queues of actors --------------------------------------------------------------------------
 
 static void queue_push(actor_list_t *q, actor_t *a) {
     assert(!a->queue);
@@ -53,8 +52,7 @@ void stage_touch(stage_t *s, actor_t *a) {
     vec_push(&s->touched, a);
 }
 
-// ---- calls into an actor
-// ------------------------------------------------------------------------------
+// ---- calls into an actor -----------------------------------------------------------------------
 
 static uint64_t new_word(stage_t *s) { return rng_next(&s->rng); }
 
@@ -82,8 +80,7 @@ void stage_call_end(stage_t *s, actor_t *a) {
     if (a->exiting) life_end(s, a);
 }
 
-// ---- dead ends
-// ----------------------------------------------------------------------------------------
+// ---- dead ends ---------------------------------------------------------------------------------
 
 void stage_dead_letter(stage_t *s, envelope_t **env, const char *why) {
     envelope_t *e = x_steal(env);
@@ -118,8 +115,7 @@ void stage_refuse(stage_t *s, envelope_t **env, err_t err, const char *why) {
     stage_route(s, NULL, back->to->text, &back);
 }
 
-// ---- resolving
-// ----------------------------------------------------------------------------------------
+// ---- resolving ---------------------------------------------------------------------------------
 
 static void route_done(route_t *r) {
     place_done(&r->place);
@@ -184,8 +180,7 @@ const route_t *stage_resolve(stage_t *s, const char *to) {
 
 bool route_known(const route_t *route) { return route->place.address; }
 
-// ---- into a mailbox
-// -----------------------------------------------------------------------------------
+// ---- into a mailbox ----------------------------------------------------------------------------
 
 static bool is_bounded(const envelope_t *env) {
     return env->in_reply_to == 0 && !env->push && !env->is_kits;
@@ -276,8 +271,7 @@ void stage_self(stage_t *s, actor_t *a, name_t *from, uint64_t in_reply_to,
     mailbox_push(s, a, &e);
 }
 
-// ---- faults
-// -------------------------------------------------------------------------------------------
+// ---- faults ------------------------------------------------------------------------------------
 
 typedef struct {
     alarm_t alarm;
@@ -344,8 +338,7 @@ static void fault_on_arrival(stage_t *s, actor_t *a, envelope_t **env) {
     stage_place(s, a, env);
 }
 
-// ---- routing
-// ------------------------------------------------------------------------------------------
+// ---- routing -----------------------------------------------------------------------------------
 
 static void arrive(stage_t *s, actor_t *a, envelope_t **env) {
     if (faults_any(s->options.faults))
@@ -418,8 +411,7 @@ void stage_deliver(stage_t *s, envelope_t **env) {
         stage_refuse(s, env, ERR_UNAVAILABLE, "nobody is known at this address");
 }
 
-// ---- notices
-// ------------------------------------------------------------------------------------------
+// ---- notices -----------------------------------------------------------------------------------
 
 static void tell_watchers(stage_t *s, const notice_t *n) {
     const watchers_t *w = map_get(&s->watchers, n->place.address->text);
@@ -458,8 +450,7 @@ void stage_notice(stage_t *s, const notice_t *n) {
     }
 }
 
-// ---- the round
-// ----------------------------------------------------------------------------------------
+// ---- the round ---------------------------------------------------------------------------------
 
 void stage_begin(stage_t *s) {
     s->options.host.clocks(s->options.host.arg, &s->clocks);
@@ -589,8 +580,7 @@ int64_t stage_next_us(const stage_t *s) {
     return first ? first->at_us : INT64_MAX;
 }
 
-// ---- life of the stage
-// --------------------------------------------------------------------------------
+// ---- life of the stage -------------------------------------------------------------------------
 
 stage_t *stage_new(const stage_options_t *options) {
     stage_t *s = NEW(stage_t);

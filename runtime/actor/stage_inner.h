@@ -139,8 +139,7 @@ struct stage {
     size_t dead_order; // NULLs in `order`
 };
 
-// ---- stage.c
-// ----------------------------------------------------------------------------------------
+// ---- stage.c -----------------------------------------------------------------------------------
 void stage_touch(stage_t *s, actor_t *a);   // it runs in this round: give it an arena
 void stage_enqueue(stage_t *s, actor_t *a); // it has something to do in the next round
 void stage_route(stage_t *s, actor_t *from, const char *to, envelope_t **env); // *taken*
@@ -157,14 +156,12 @@ bool route_known(const route_t *route);
 void queue_remove(actor_t *a);
 uint64_t stage_new_trace(stage_t *s);
 
-// ---- life.c
-// -----------------------------------------------------------------------------------------
+// ---- life.c ------------------------------------------------------------------------------------
 void life_restart(stage_t *s, actor_t *a); // its back-off is over
 void life_end(stage_t *s, actor_t *a);     // as actor_exit asked, after its call
 void life_sweep(stage_t *s);               // frees what was buried
 
-// ---- actor.c
-// ----------------------------------------------------------------------------------------
+// ---- actor.c -----------------------------------------------------------------------------------
 desk_t *actor_desk(actor_t *a);                             // made when it is not there yet
 void actor_handle(stage_t *s, actor_t *a, envelope_t *env); // borrowed
 void actor_alarm(stage_t *s, actor_t *a, alarm_t *alarm);   // a timer or an ask's deadline
@@ -181,8 +178,7 @@ envelope_t *envelope_from(actor_t *me, const ProtobufCMessageDescriptor *type,
 bool actor_call_row(stage_t *s, actor_t *a, const envelope_t *env, uint64_t tag, uint64_t stream,
                     err_t *ret_err);
 
-// ---- stream.c
-// ---------------------------------------------------------------------------------------
+// ---- stream.c ----------------------------------------------------------------------------------
 void stream_on_answer(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env);
 // The opening failed and there is no Failure row: the StreamEnd row hears of it.
 void stream_refused(stage_t *s, actor_t *a, const envelope_t *failure, uint64_t tag);

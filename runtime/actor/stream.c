@@ -65,8 +65,7 @@ static envelope_t *kit_envelope(actor_t *me, const ProtobufCMessage *body) {
 
 static uint64_t credit_step(uint32_t window) { return window > 1 ? window / 2 : 1; }
 
-// ---- server
-// -------------------------------------------------------------------------------------------
+// ---- server ------------------------------------------------------------------------------------
 
 static envelope_t *stream_answer(actor_t *me, const stream_t *st,
                                  const ProtobufCMessageDescriptor *type, blob_t *body) {
@@ -234,8 +233,7 @@ void stream_clear(actor_t *a) {
     imap_done(&a->desk->streams_by_key);
 }
 
-// ---- opener
-// -------------------------------------------------------------------------------------------
+// ---- opener ------------------------------------------------------------------------------------
 
 static void tell_cancel(actor_t *me, const ask_t *ask) {
     Actor__StreamCancel cancel = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_cancel__descriptor)};

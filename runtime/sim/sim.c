@@ -85,8 +85,7 @@ struct sim {
     FILE *story;
 };
 
-// ---- events
-// -------------------------------------------------------------------------------------------
+// ---- events ------------------------------------------------------------------------------------
 
 static bool earlier(const event_t *a, const event_t *b) {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
@@ -142,8 +141,7 @@ static void event_destroy(event_t *e) {
     free(e);
 }
 
-// ---- time
-// ---------------------------------------------------------------------------------------------
+// ---- time --------------------------------------------------------------------------------------
 
 static int64_t local_us(const proc_t *p, int64_t at_us) {
     return p->base_us + (int64_t)((double)(at_us - p->since_us) * (1 + p->drift));
@@ -184,8 +182,7 @@ static int64_t arrival(proc_t *from, proc_t *to) {
     return at;
 }
 
-// ---- the story and its hash
-// -----------------------------------------------------------------------------
+// ---- the story and its hash --------------------------------------------------------------------
 
 static void mix(sim_t *sim, const void *at, size_t len) {
     sim->hash = hash_fnv64a_more(sim->hash, at, len);
@@ -228,8 +225,7 @@ static void on_hop(void *arg, const actor_t *actor, envelope_t *env, uint64_t ta
                envelope_bytes(env));
 }
 
-// ---- hosting a stage
-// ------------------------------------------------------------------------------------
+// ---- hosting a stage ---------------------------------------------------------------------------
 
 static void host_clocks(void *arg, stage_clocks_t *ret) {
     proc_t *p = arg;
@@ -267,8 +263,7 @@ static void host_exhausted(void *arg, const char *reason) {
     note_act(p->sim, "exhausted", p->name);
 }
 
-// ---- the directory's news
-// -------------------------------------------------------------------------------
+// ---- the directory's news ----------------------------------------------------------------------
 
 static void apply_news(proc_t *to, const proc_t *from, const notice_t *n) {
     place_t place = n->place;
@@ -319,8 +314,7 @@ static void introduce(proc_t *from, proc_t *to) {
         directory_each(from->directory, introduce_entry, &(introduction_t){from, to});
 }
 
-// ---- processes
-// ------------------------------------------------------------------------------------------
+// ---- processes ---------------------------------------------------------------------------------
 
 static proc_t *proc_find(const sim_t *sim, const char *name) {
     for (size_t i = 0; i < sim->procs.len; i++)
@@ -497,8 +491,7 @@ void sim_on_crash(sim_t *sim, const char *process, void (*crashed)(void *arg), v
     vec_push(&p->hooks, ((crash_hook_t){crashed, arg}));
 }
 
-// ---- running
-// --------------------------------------------------------------------------------------------
+// ---- running -----------------------------------------------------------------------------------
 
 static void happen(sim_t *sim, event_t *e) {
     proc_t *p = e->to;
@@ -550,8 +543,7 @@ bool sim_run_until(sim_t *sim, bool (*done)(void *arg), void *arg, int64_t timeo
     return true;
 }
 
-// ---- hands
-// ----------------------------------------------------------------------------------------------
+// ---- hands -------------------------------------------------------------------------------------
 
 static void hand_stop(actor_t *me) {
     hand_t *hand = actor_state(me);
@@ -645,8 +637,7 @@ err_t sim_ask(sim_t *sim, const char *from, const char *to, const ProtobufCMessa
     return err;
 }
 
-// ---- the rest
-// -------------------------------------------------------------------------------------------
+// ---- the rest ----------------------------------------------------------------------------------
 
 sim_t *sim_new(uint64_t seed) {
     sim_t *sim = NEW(sim_t);

@@ -21,8 +21,7 @@ static Actor__Done done(void) {
     return (Actor__Done){PROTOBUF_C_MESSAGE_INIT(&actor__done__descriptor)};
 }
 
-// ---- echo: answers, refuses, keeps silent, exits
-// ------------------------------------------------------
+// ---- echo: answers, refuses, keeps silent, exits -----------------------------------------------
 typedef struct {
     uint64_t told, settles;
     caller_t *kept;
@@ -73,8 +72,7 @@ static const actor_def_t echo_actor = {"echo",
                                        .stop = echo_stop,
                                        .mailbox_max = 8};
 
-// ---- the test's own hands
-// -----------------------------------------------------------------------------
+// ---- the test's own hands ----------------------------------------------------------------------
 typedef struct {
     sim_t *sim;
     arena_t arena;
@@ -220,8 +218,7 @@ Test(actor, a_full_mailbox_fails_asks_at_once)
     ASSERT_NO_LEAKS();
 }
 
-// ---- streams
-// ------------------------------------------------------------------------------------------
+// ---- streams -----------------------------------------------------------------------------------
 // source: counts up to args->count on each stream, as fast as credit allows; sink: opens one and
 // notes what it sees.
 typedef struct {
@@ -436,8 +433,7 @@ Test(stream, a_cancelled_stream_is_gone_for_its_server_and_has_no_end)
     ASSERT_NO_LEAKS();
 }
 
-// ---- families, monitors, timers
-// -----------------------------------------------------------------------
+// ---- families, monitors, timers ----------------------------------------------------------------
 typedef struct {
     uint64_t ups, downs, ticks, children;
 } boss_t;

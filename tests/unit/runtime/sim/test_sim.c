@@ -4,8 +4,7 @@
 #include "runtime/sim/sim.h"
 #include "support/leaks.h"
 
-// ---- gossip: each actor passes a number on to one drawn by lot, and notes what it saw
-// -------------------
+// ---- gossip: each actor passes a number on to one drawn by lot, and notes what it saw ----------
 enum { GOSSIPS = 5 };
 typedef struct {
     uint64_t seen, last;
@@ -108,8 +107,7 @@ static void tell(sim_t *sim, const char *to, uint64_t n) {
     sim_tell(sim, "test/me", to, &q.base);
 }
 
-// ---- well: swallows numbers
-// -----------------------------------------------------------------------------
+// ---- well: swallows numbers --------------------------------------------------------------------
 static void well_number(actor_t *me, const message_t *msg, const void *body) {
     gossip_t *self = actor_state(me);
     const Actor__TraceQuery *q = body;
@@ -224,8 +222,7 @@ Test(sim, a_crashed_process_loses_its_state_and_its_mail)
     ASSERT_NO_LEAKS();
 }
 
-// ---- clock: says what time it is
-// -------------------------------------------------------------------------
+// ---- clock: says what time it is ---------------------------------------------------------------
 static void clock_asked(actor_t *me, const message_t *msg, const void *body) {
     Actor__TraceQuery reply = {PROTOBUF_C_MESSAGE_INIT(&actor__trace_query__descriptor)};
     const Actor__TraceQuery *q = body;

@@ -1,0 +1,261 @@
+#include "runtime/actor/system_actor.h"
+#include "runtime/api/msg.h"
+#include "runtime/base/map.h"
+#include "runtime/base/vec.h"
+
+// ---- state
+// ----------------------------------------------------------------------------------------
+
+// A question passed on to every steward of this process.
+typedef struct {
+    caller_t *caller; // owned
+    const ProtobufCMessageDescriptor *reply;
+    bool any;        // the first good answer is the answer; else all are joined
+    size_t left;     // stewards that have not answered yet
+    uint8_t *joined; // owned; packed messages one after another are one message
+    size_t joined_len;
+} round_trip_t;
+
+typedef struct {
+    const system_args_t *args;
+    imap_t trips; // tag -> round_trip_t
+    uint64_t last_tag;
+} system_t;
+
+static void trip_destroy(system_t *self, uint64_t tag) {
+    round_trip_t *t = imap_remove(&self->trips, tag);
+    if (!t) return;
+    caller_drop(&t->caller);
+    free(t->joined);
+    free(t);
+}
+
+// ---- system: asking the stewards
+// ------------------------------------------------------------------
+
+typedef struct {
+    arena_t *arena;
+    VEC(const char *) names;
+} stewards_t;
+
+static void note_steward(void *arg, const place_t *place) {
+    stewards_t *found = arg;
+    if (place->link || !has_prefix(place->address->text, "steward/")) return;
+    const char *name = arena_strdup(found->arena, place->address->text);
+    vec_push(&found->names, name);
+}
+
+static void ask_stewards(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *reply,
+                         bool any) {
+    system_t *self = actor_state(me);
+    const ProtobufCMessageDescriptor *type = NULL;
+    const handler_t *rows = steward_actor.handlers;
+    for (; rows->type; rows++)
+        if (streq(rows->type->name, msg->type)) type = rows->type;
+    assert(type);
+    stewards_t found = {.arena = actor_arena(me)};
+    directory_each(actor_directory(me), note_steward, &found);
+    round_trip_t *t = NEW(round_trip_t);
+    *t = (round_trip_t){actor_keep_caller(me, msg), reply, any, found.names.len};
+    uint64_t tag = ++self->last_tag;
+    imap_put(&self->trips, tag, t);
+    for (size_t i = 0; i < found.names.len; i++)
+        actor_ask_blob(me, found.names.at[i], type, msg->body, STEWARD_TIMEOUT_MS, tag);
+    vec_done(&found.names);
+}
+
+static void join(round_trip_t *t, const blob_t *body) {
+    if (!body || !body->len) return;
+    t->joined = mem_resize(t->joined, t->joined_len + body->len);
+    memcpy(t->joined + t->joined_len, body->at, body->len);
+    t->joined_len += body->len;
+}
+
+static void finish(actor_t *me, uint64_t tag, round_trip_t *t) {
+    blob_t *body = blob_from(t->joined ? t->joined : (const uint8_t *)"", t->joined_len);
+    caller_reply_blob(me, &t->caller, t->reply, body);
+    blob_unref(&body);
+    trip_destroy(actor_state(me), tag);
+}
+
+static void on_steward(actor_t *me, const message_t *msg, const void *body) {
+    system_t *self = actor_state(me);
+    round_trip_t *t = imap_get(&self->trips, msg->tag);
+    if (!t) return;
+    join(t, msg->body);
+    if (--t->left == 0 || t->any) finish(me, msg->tag, t);
+}
+
+static void on_failure(actor_t *me, const message_t *msg, const void *body) {
+    system_t *self = actor_state(me);
+    const Actor__Failure *failure = body;
+    round_trip_t *t = imap_get(&self->trips, msg->tag);
+    if (!t || --t->left > 0) return;
+    if (!t->any) { // a steward is missing: what the others said still holds
+        finish(me, msg->tag, t);
+        return;
+    }
+    caller_fail(me, &t->caller, (err_t)failure->err, failure->why);
+    trip_destroy(self, msg->tag);
+}
+
+static void on_list(actor_t *me, const message_t *msg, const void *body) {
+    ask_stewards(me, msg, &actor__actor_infos__descriptor, false);
+}
+static void on_metrics(actor_t *me, const message_t *msg, const void *body) {
+    ask_stewards(me, msg, &actor__metrics__descriptor, false);
+}
+static void on_kill_or_pause(actor_t *me, const message_t *msg, const void *body) {
+    ask_stewards(me, msg, &actor__done__descriptor, true);
+}
+
+// ---- system: what it knows itself
+// -----------------------------------------------------------------
+
+static void reply_done(actor_t *me, const message_t *msg) {
+    Actor__Done done = {PROTOBUF_C_MESSAGE_INIT(&actor__done__descriptor)};
+    actor_reply(me, msg, &done.base);
+}
+
+static void on_set_faults(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    const Actor__SetFaults *set = body;
+    for (size_t i = 0; i < set->n_rules; i++)
+        if (!faults_set(self->args->faults, set->rules[i])) {
+            actor_fail(me, msg, ERR_EXHAUSTED, "too many fault rules");
+            return;
+        }
+    reply_done(me, msg);
+}
+
+static void on_clear_faults(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    const Actor__ClearFaults *clear = body;
+    for (size_t i = 0; i < clear->n_names; i++) faults_clear(self->args->faults, clear->names[i]);
+    if (!clear->n_names) faults_clear(self->args->faults, NULL);
+    reply_done(me, msg);
+}
+
+static void on_trace(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    const Actor__TraceQuery *query = body;
+    Actor__TraceHops hops = {PROTOBUF_C_MESSAGE_INIT(&actor__trace_hops__descriptor)};
+    trace_query(self->args->trace, query->last ? 0 : query->trace_id, self->args->process,
+                actor_arena(me), &hops);
+    actor_reply(me, msg, &hops.base);
+}
+
+// ---- system: life
+// ---------------------------------------------------------------------------------
+
+static err_t system_start(actor_t *me, const void *args, why_t *why) {
+    ((system_t *)actor_state(me))->args = args;
+    return ERR_OK;
+}
+
+static void system_stop(actor_t *me) {
+    system_t *self = actor_state(me);
+    size_t at = 0;
+    uint64_t tag;
+    while (imap_next(&self->trips, &at, &tag, NULL)) trip_destroy(self, tag);
+    imap_done(&self->trips);
+}
+
+#define WHO_ASKS "apiserver gateway cli admin chaos system"
+static const handler_t system_rows[] = {
+    {&actor__list_actors__descriptor, on_list, WHO_ASKS},
+    {&actor__get_metrics__descriptor, on_metrics, WHO_ASKS},
+    {&actor__kill_actor__descriptor, on_kill_or_pause, WHO_ASKS},
+    {&actor__pause_actor__descriptor, on_kill_or_pause, WHO_ASKS},
+    {&actor__set_faults__descriptor, on_set_faults, WHO_ASKS},
+    {&actor__clear_faults__descriptor, on_clear_faults, WHO_ASKS},
+    {&actor__trace_query__descriptor, on_trace, WHO_ASKS},
+    {&actor__actor_infos__descriptor, on_steward, "steward"},
+    {&actor__metrics__descriptor, on_steward, "steward"},
+    {&actor__done__descriptor, on_steward, "steward"},
+    {&actor__failure__descriptor, on_failure},
+    {0},
+};
+
+const actor_def_t system_actor = {
+    .role = "system",
+    .state_size = sizeof(system_t),
+    .start = system_start,
+    .handlers = system_rows,
+    .stop = system_stop,
+};
+
+// ---- steward
+// --------------------------------------------------------------------------------------
+
+static void steward_list(actor_t *me, const message_t *msg, const void *body) {
+    Actor__ActorInfos infos = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_infos__descriptor)};
+    stage_list(actor_stage(me), actor_arena(me), &infos);
+    actor_reply(me, msg, &infos.base);
+}
+
+typedef struct {
+    arena_t *arena;
+    VEC(Actor__Metric *) metrics;
+} metrics_t;
+
+static void note_metric(void *arg, const char *address, const char *name, bool is_gauge,
+                        int64_t value) {
+    metrics_t *m = arg;
+    Actor__Metric *metric = MSG_NEW(m->arena, Actor__Metric, actor__metric__descriptor);
+    metric->actor = arena_strdup(m->arena, address);
+    metric->name = arena_strdup(m->arena, name);
+    metric->is_gauge = is_gauge;
+    metric->value = value;
+    vec_push(&m->metrics, metric);
+}
+
+static void steward_metrics(actor_t *me, const message_t *msg, const void *body) {
+    metrics_t m = {.arena = actor_arena(me)};
+    stage_each_metric(actor_stage(me), note_metric, &m);
+    Actor__Metrics reply = {PROTOBUF_C_MESSAGE_INIT(&actor__metrics__descriptor)};
+    reply.n_metrics = m.metrics.len;
+    reply.metrics = m.metrics.at;
+    actor_reply(me, msg, &reply.base);
+    vec_done(&m.metrics);
+}
+
+static actor_t *wanted(actor_t *me, const message_t *msg, const char *address) {
+    actor_t *found = stage_find(actor_stage(me), address);
+    if (!found) {
+        char *why = str_printf("no actor is called %s", address);
+        actor_fail(me, msg, ERR_NOT_FOUND, why);
+        free(why);
+    }
+    return found;
+}
+
+static void steward_kill(actor_t *me, const message_t *msg, const void *body) {
+    const Actor__KillActor *kill = body;
+    actor_t *victim = wanted(me, msg, kill->address);
+    if (!victim) return;
+    reply_done(me, msg);
+    stage_kill(actor_stage(me), victim, is_empty(kill->reason) ? "killed" : kill->reason);
+}
+
+static void steward_pause(actor_t *me, const message_t *msg, const void *body) {
+    const Actor__PauseActor *pause = body;
+    actor_t *found = wanted(me, msg, pause->address);
+    if (!found) return;
+    if (found == me) {
+        actor_fail(me, msg, ERR_BAD_REQUEST, "a paused steward could not resume anybody");
+        return;
+    }
+    stage_pause(actor_stage(me), found, !pause->resume);
+    reply_done(me, msg);
+}
+
+static const handler_t steward_rows[] = {
+    {&actor__list_actors__descriptor, steward_list, "system"},
+    {&actor__get_metrics__descriptor, steward_metrics, "system"},
+    {&actor__kill_actor__descriptor, steward_kill, "system"},
+    {&actor__pause_actor__descriptor, steward_pause, "system"},
+    {0},
+};
+
+const actor_def_t steward_actor = {.role = "steward", .handlers = steward_rows};

@@ -1,0 +1,15 @@
+// system_actor - the process as an actor, `system/PROCESS`: who runs here, kill, pause, faults,
+// traces, metrics. It asks one steward per dispatcher, `steward/PROCESS/DISPATCHER`, which knows
+// the actors of its own thread.
+#pragma once
+#include "runtime/actor/process_inner.h"
+
+enum { STEWARD_TIMEOUT_MS = 2000 };
+
+typedef struct {
+    const char *process; // its name
+    trace_t *trace;
+    faults_t *faults;
+} system_args_t;
+extern const actor_def_t system_actor;
+extern const actor_def_t steward_actor; // no args
