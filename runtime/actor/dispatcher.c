@@ -135,9 +135,10 @@ static void round_of(dispatcher_t *d, const struct epoll_event *events, int len,
     take_fds(d, events, len);
     *ret_more = bus_receive(d->port, d->stage, ROUND_MESSAGES_MAX);
     stage_run(d->stage);
-    bus_flush(d->port, d->epoll);
+    // Before what was sent leaves: then causes stand before their effects in the ring.
     if (d->hops.len) trace_add(d->options.trace, d->hops.at, d->hops.len);
     vec_reset(&d->hops);
+    bus_flush(d->port, d->epoll);
 }
 
 static void *run(void *arg) {
