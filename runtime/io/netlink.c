@@ -176,6 +176,21 @@ err_t netlink_delete_route(netlink_t *nl, const route_t *route, why_t *why) {
     return err == ERR_NOT_FOUND ? ERR_OK : err; // gone is what was wanted
 }
 
+err_t netlink_delete_link(netlink_t *nl, const char *name, why_t *why) {
+    char buf[BUFFER_BYTES];
+    unsigned index = if_nametoindex(name);
+    if (!index) return ERR_OK;
+    struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+    request->nlmsg_type = RTM_DELLINK;
+    request->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+    request->nlmsg_seq = ++nl->sequence;
+    struct ifinfomsg *link = mnl_nlmsg_put_extra_header(request, sizeof *link);
+    link->ifi_index = (int)index;
+    if (ask(nl, request, NULL, NULL) < 0)
+        return why_errno(why, errno, "delete network device %s", name);
+    return ERR_OK;
+}
+
 const char *netlink_device_of(arena_t *arena, const char *ip) {
     struct in_addr wanted;
     struct ifaddrs *all, *one;

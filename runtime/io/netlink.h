@@ -24,5 +24,8 @@ err_t netlink_routes(netlink_t *nl, arena_t *arena, route_t **ret_routes, size_t
 err_t netlink_add_route(netlink_t *nl, const route_t *route,
                         why_t *why) MUST_USE; // replaces one to the same dst
 err_t netlink_delete_route(netlink_t *nl, const route_t *route, why_t *why) MUST_USE;
+// A network device, with all that is attached to it. One that is not there is no error.
+err_t netlink_delete_link(netlink_t *nl, const char *name, why_t *why) MUST_USE;
+
 // The device that has this address, "" when none has. In the arena.
 const char *netlink_device_of(arena_t *arena, const char *ip);
