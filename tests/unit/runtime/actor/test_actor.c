@@ -4,6 +4,7 @@
 #include "runtime/base/vec.h"
 #include "runtime/sim/sim.h"
 #include "support/leaks.h"
+#include <signal.h>
 
 // Bodies are borrowed from the kit's own schema: KillActor carries a word, TraceQuery a number.
 static Actor__KillActor word(const char *text) {
@@ -519,4 +520,20 @@ Test(family, children_die_with_their_parent_and_return_with_it)
     cr_assert_geq(ask_number(&w, "boss/b", 0), 1);
     world_done(&w);
     ASSERT_NO_LEAKS();
+}
+
+static void forgetful(actor_t *me, const message_t *msg, const void *body) {
+    Actor__Done answer = done();
+    actor_reply(me, msg, &answer.base); // nobody waits for an answer to a tell
+}
+static const handler_t forgetful_rows[] = {{&actor__done__descriptor, forgetful}, {0}};
+static const actor_def_t forgetful_actor = {"forgetful", 0, .handlers = forgetful_rows};
+Test(canary, asserts_are_alive, .signal = SIGABRT)
+{
+    sim_t *sim = sim_new(1);
+    why_t why;
+    if (sim_spawn(sim, "h", "p", &forgetful_actor, "f", NULL, &why)) return;
+    Actor__Done body = done();
+    sim_tell(sim, "test/me", "forgetful/f", &body.base);
+    sim_run_for(sim, 10);
 }

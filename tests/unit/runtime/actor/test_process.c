@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -425,6 +426,13 @@ Test(process, calls_an_actor_for_its_files_across_its_lives)
     close(args.fd);
 }
 
+// ---- early: asks without a deadline -----------------------------------------------------------
+static err_t early_start(actor_t *me, const void *args, why_t *why) {
+    Actor__TraceQuery q = number(1);
+    actor_ask(me, "echo/e", &q.base, 0, 1);
+    return ERR_OK;
+}
+
 // ---- flood: both sides send without reading
 // ---------------------------------------------------------
 typedef struct {
@@ -476,4 +484,11 @@ Test(process, two_dispatchers_that_flood_each_other_never_lock_up)
     bell_wait(&x.bell);
     bell_wait(&y.bell);
     end(&p);
+}
+
+Test(canary, asserts_are_alive, .signal = SIGABRT)
+{
+    static const actor_def_t early_actor = {"early", 0, early_start};
+    process_t *p = two_dispatchers();
+    spawn(p, "a", &early_actor, "e", NULL);
 }

@@ -3,6 +3,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/sim/sim.h"
 #include "support/leaks.h"
+#include <signal.h>
 
 // ---- gossip: each actor passes a number on to one drawn by lot, and notes what it saw ----------
 enum { GOSSIPS = 5 };
@@ -247,4 +248,10 @@ Test(sim, a_skewed_clock_is_off_and_drifts)
     cr_assert(bad - good > -55010 && bad - good < -54990, "%ld", bad - good);
     sim_destroy(&sim);
     ASSERT_NO_LEAKS();
+}
+
+Test(canary, asserts_are_alive, .signal = SIGABRT)
+{
+    sim_t *sim = sim_new(1);
+    sim_crash_process(sim, "nobody");
 }
