@@ -254,6 +254,14 @@ static const handler_t handlers[] = {
     {0},
 };
 
+const config_field_t disk_config[] = {
+    {"dataDir", CONFIG_STRING, offsetof(disk_args_t, data_dir), 0, 0, "folder of the log"},
+    {"member", CONFIG_STRING, offsetof(disk_args_t, member), 0, 0, "name of the member"},
+    {"segmentSize", CONFIG_BYTES, offsetof(disk_args_t, segment_bytes), 1 << 20, 1 << 30,
+     "size of one segment of the log"},
+    {NULL},
+};
+
 const actor_def_t disk_actor = {
     .role = "disk",
     .state_size = sizeof(disk_t),

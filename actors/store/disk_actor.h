@@ -9,6 +9,7 @@
 // Tells its store: DiskSynced, DiskFailed.
 #pragma once
 #include "runtime/actor/kit.h"
+#include "runtime/io/config.h"
 #include "runtime/io/files.h"
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
 } disk_args_t;
 
 extern const actor_def_t disk_actor;
+extern const config_field_t disk_config[]; // kind: Disk
 
 // The id of a member in the log and in Raft: its name's hash, never 0.
 uint64_t store_member_id(const char *member);

@@ -289,6 +289,20 @@ static const handler_t handlers[] = {
     {0},
 };
 
+const config_field_t store_config[] = {
+    {"dataDir", CONFIG_STRING, offsetof(store_args_t, data_dir), 0, 0, "folder of the database"},
+    {"member", CONFIG_STRING, offsetof(store_args_t, member), 0, 0, "name of this member"},
+    {"electionTimeout", CONFIG_DURATION_MS, offsetof(store_args_t, election_timeout_ms), 10,
+     60 * 1000, "silence of the leader that starts an election"},
+    {"heartbeat", CONFIG_DURATION_MS, offsetof(store_args_t, heartbeat_ms), 1, 10 * 1000,
+     "how often a leader speaks"},
+    {"historyKeep", CONFIG_DURATION_MS, offsetof(store_args_t, history_keep_ms), 1000, INT64_MAX,
+     "history older than this may be compacted"},
+    {"historyKeepRevisions", CONFIG_INT, offsetof(store_args_t, history_keep_revisions), 1,
+     INT64_MAX, "but never the newest so many revisions"},
+    {NULL},
+};
+
 const actor_def_t store_actor = {
     .role = "store",
     .state_size = sizeof(store_t),

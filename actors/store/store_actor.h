@@ -14,6 +14,7 @@
 // ERR_OVERLOADED, and what the state machine refuses with (store/mvcc/mvcc.h).
 #pragma once
 #include "runtime/actor/kit.h"
+#include "runtime/io/config.h"
 #include "store/mvcc/kv.h"
 
 typedef struct {
@@ -42,3 +43,4 @@ enum {
 };
 
 extern const actor_def_t store_actor;
+extern const config_field_t store_config[]; // kind: Store

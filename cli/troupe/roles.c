@@ -1,10 +1,24 @@
 // Which actors there are. To add one: a row, and a line in the topology files that should run it.
 #include "actors/apiserver/apiserver_actor.h"
+#include "actors/controllers/controllers_actor.h"
+#include "actors/proxy/proxy_actor.h"
+#include "actors/scheduler/scheduler_actor.h"
+#include "actors/store/disk_actor.h"
+#include "actors/store/store_actor.h"
 #include "cli/troupe/role.h"
+
+static const proxy_args_t proxy_args_default = PROXY_ARGS_DEFAULT;
 
 //  role · actor · args · defaults · component file's kind and fields · needs root
 const role_t roles[] = {
     {"apiserver", &apiserver_actor, sizeof(apiserver_args_t), &apiserver_args_default, "ApiServer",
-     apiserver_config},
+     apiserver_config, false},
+    {"controllers", &controllers_actor, sizeof(controllers_args_t), &controllers_args_default,
+     "Controllers", controllers_config, false},
+    {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false},
+    {"proxy", &proxy_actor, sizeof(proxy_args_t), &proxy_args_default, "Proxy", proxy_config, true},
+    {"scheduler", &scheduler_actor, sizeof(scheduler_args_t), &scheduler_args_default, "Scheduler",
+     scheduler_config, false},
+    {"store", &store_actor, sizeof(store_args_t), NULL, "Store", store_config, false},
     {NULL},
 };
