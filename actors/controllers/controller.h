@@ -104,6 +104,9 @@ void controller_delete(controller_t *c, const kind_t *k, const char *ns, const c
                        const api_delete_options_t *options);
 void controller_delete_all(controller_t *c, const kind_t *k, const char *ns); // DeleteCollection
 
+// Inside outcome: reads live what the write was about, for the same key.
+void controller_look(controller_t *c, const write_t *w);
+
 void controller_event(controller_t *c, const kind_t *k, const ProtobufCMessage *obj,
                       const char *type, const char *reason, const char *fmt, ...) PRINTF_LIKE(6, 7);
 

@@ -192,6 +192,13 @@ void controller_delete_all(controller_t *c, const kind_t *k, const char *ns) {
     remember(c, id, k, ns, "", WRITE_OTHER);
 }
 
+void controller_look(controller_t *c, const write_t *w) {
+    assert(!c->key);
+    c->key = w->key;
+    controller_get(c, w->kind, w->namespace_, w->name);
+    c->key = NULL;
+}
+
 void controller_event(controller_t *c, const kind_t *k, const ProtobufCMessage *obj,
                       const char *type, const char *reason, const char *fmt, ...) {
     text_t text = {.arena = controller_arena(c)};

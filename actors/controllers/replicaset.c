@@ -226,7 +226,7 @@ static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *o
                     const api_failure_t *failure) {
     const record_t *set = informer_get_key(controller_follow(c, FOLLOWED_REPLICA_SETS), w->key);
     memory_t *m = map_get(&((state_t *)controller_state(c))->of, w->key);
-    assert(m);   // a key is forgotten by its sync alone, which waits for every outcome
+    assert(m); // a key is forgotten by its sync alone, which waits for every outcome
     if (w->kind == followed_kind(FOLLOWED_PODS) && w->verb == WRITE_CREATE)
         on_created(c, w, m, set, failure);
     if (w->kind == followed_kind(FOLLOWED_PODS) && w->verb == WRITE_DELETE)

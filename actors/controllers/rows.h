@@ -4,3 +4,4 @@
 
 extern const controller_def_t nodeipam_controller;
 extern const controller_def_t replicaset_controller;
+extern const controller_def_t deployment_controller;

@@ -1,0 +1,273 @@
+// deployment - rolls a Deployment's ReplicaSets from one template to the next. A key is "ns/name".
+#include "actors/controllers/deployment_plan.h"
+#include "actors/controllers/rows.h"
+#include "runtime/api/selector.h"
+
+// What is remembered of a deployment between two syncs.
+typedef struct {
+    int32_t collisions;      // names that turned out to be strangers', not yet in the status
+    int32_t collisions_base; // status.collisionCount they were counted on
+    char *verified_uid;      // seen alive under this uid: it may adopt
+} memory_t;
+typedef struct {
+    map_t of;
+} state_t; // key -> memory_t
+
+static memory_t *memory_of(controller_t *c, const char *key) {
+    state_t *state = controller_state(c);
+    memory_t *m = map_get(&state->of, key);
+    if (m) return m;
+    m = NEW(memory_t);
+    map_put(&state->of, key, m);
+    return m;
+}
+
+static void forget(controller_t *c, const char *key) {
+    memory_t *m = map_remove(&((state_t *)controller_state(c))->of, key);
+    if (!m) return;
+    free(m->verified_uid);
+    free(m);
+}
+
+// ---- what touches a deployment
+// --------------------------------------------------------------------
+
+static void on_deployment(void *arg, const record_t *was, const record_t *is) {
+    controller_touch_record(arg, is ? is : was);
+}
+
+static void touch_owner(controller_t *c, const record_t *set) {
+    const Meta__OwnerReference *owner = owner_that_controls(object_meta_read(set->object));
+    informer_t *deployments = controller_follow(c, FOLLOWED_DEPLOYMENTS);
+    if (owner) {
+        if (!owner_is(owner, "apps", "Deployment")) return;
+        const record_t *d = informer_get(deployments, set->namespace_, owner->name);
+        if (d && streq(d->uid, or_empty(owner->uid))) controller_touch_record(c, d);
+        return;
+    }
+    records_t all = informer_by(deployments, INDEX_NAMESPACE, set->namespace_);
+    for (size_t i = 0; i < all.len; i++) {
+        const Apps__Deployment *d = RECORD_AS(Apps__Deployment, all.at[i]);
+        const selector_t *selector;
+        if (d->spec &&
+            selector_from_message(controller_arena(c), d->spec->selector, &selector, NULL) ==
+                ERR_OK &&
+            selector_matches(selector, set->object))
+            controller_touch_record(c, all.at[i]);
+    }
+}
+
+static void on_set(void *arg, const record_t *was, const record_t *is) {
+    if (was) touch_owner(arg, was);
+    if (is) touch_owner(arg, is);
+}
+
+// Recreate waits for the last old pod: its going touches the deployment.
+static void on_pod(void *arg, const record_t *was, const record_t *is) {
+    if (is || !was) return;
+    const Meta__OwnerReference *owner = owner_that_controls(object_meta_read(was->object));
+    if (!owner_is(owner, "apps", "ReplicaSet")) return;
+    const record_t *set =
+        informer_get(controller_follow(arg, FOLLOWED_REPLICA_SETS), was->namespace_, owner->name);
+    if (set) touch_owner(arg, set);
+}
+
+static void start(controller_t *c) {
+    informer_subscribe(controller_follow(c, FOLLOWED_DEPLOYMENTS), on_deployment, c);
+    informer_subscribe(controller_follow(c, FOLLOWED_REPLICA_SETS), on_set, c);
+    informer_subscribe(controller_follow(c, FOLLOWED_PODS), on_pod, c);
+}
+
+// ---- sync
+// -----------------------------------------------------------------------------------------
+
+static void patch_owners(controller_t *c, const Apps__ReplicaSet *set, const Apps__Deployment *d,
+                         bool adopt) {
+    const Meta__ObjectMeta *meta = set->metadata;
+    text_t json = {.arena = controller_arena(c)};
+    text_add(&json, "{\"metadata\":{\"ownerReferences\":[");
+    const char *comma = "";
+    for (size_t i = 0; i < meta->n_ownerreferences; i++) {
+        if (streq(or_empty(meta->ownerreferences[i]->uid), d->metadata->uid)) continue;
+        text_add(&json, comma);
+        json_write_msg(&meta->ownerreferences[i]->base, &json);
+        comma = ",";
+    }
+    if (adopt)
+        text_addf(
+            &json,
+            "%s{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"%s\",\"uid\":\"%s\","
+            "\"controller\":true,\"blockOwnerDeletion\":true}",
+            comma, d->metadata->name, d->metadata->uid);
+    text_add(&json, "]}}");
+    controller_patch(c, followed_kind(FOLLOWED_REPLICA_SETS), meta->namespace_, meta->name, NULL,
+                     text_str(&json), object_revision(&set->base));
+}
+
+static void tell_scaling(controller_t *c, const Apps__Deployment *d, const char *set, int32_t from,
+                         int32_t to) {
+    if (from == to) return;
+    controller_event(c, followed_kind(FOLLOWED_DEPLOYMENTS), &d->base, EVENT_NORMAL,
+                     "ScalingReplicaSet", "Scaled %s replica set %s from %d to %d",
+                     to > from ? "up" : "down", set, from, to);
+}
+
+static void perform(controller_t *c, const Apps__Deployment *d, const memory_t *m,
+                    const deployment_plan_t *plan) {
+    const kind_t *kind = followed_kind(FOLLOWED_REPLICA_SETS);
+    const char *ns = d->metadata->namespace_;
+    bool may_adopt = m->verified_uid && streq(m->verified_uid, d->metadata->uid), looked = false;
+    for (size_t i = 0; i < plan->actions_len; i++) {
+        const deployment_action_t *a = &plan->actions[i];
+        switch (a->kind) {
+        case DEPLOYMENT_CREATE:
+            controller_create(c, kind, &a->made->base);
+            tell_scaling(c, d, a->made->metadata->name, 0, a->to);
+            break;
+        case DEPLOYMENT_PATCH:
+            controller_patch(c, kind, ns, a->set->metadata->name, NULL, a->json,
+                             object_revision(&a->set->base));
+            tell_scaling(c, d, a->set->metadata->name, a->from, a->to);
+            break;
+        case DEPLOYMENT_DELETE:
+            controller_delete(c, kind, ns, a->set->metadata->name,
+                              &(api_delete_options_t){.uid = a->set->metadata->uid,
+                                                      .revision = object_revision(&a->set->base)});
+            break;
+        case DEPLOYMENT_ANNOTATE:
+            controller_patch(c, followed_kind(FOLLOWED_DEPLOYMENTS), ns, d->metadata->name, NULL,
+                             a->json, 0);
+            break;
+        case DEPLOYMENT_RELEASE: patch_owners(c, a->set, d, false); break;
+        case DEPLOYMENT_ADOPT:
+            if (may_adopt)
+                patch_owners(c, a->set, d, true);
+            else if (!looked)
+                controller_get(c, followed_kind(FOLLOWED_DEPLOYMENTS), ns, d->metadata->name);
+            looked = true;
+            break;
+        }
+    }
+}
+
+// Pods that run under sets other than the one with the present template.
+static size_t count_old_pods(controller_t *c, const Apps__Deployment *d, const char *uid) {
+    records_t sets =
+        informer_by(controller_follow(c, FOLLOWED_REPLICA_SETS), INDEX_CONTROLLER, uid);
+    size_t len = 0;
+    for (size_t i = 0; i < sets.len; i++) {
+        const Apps__ReplicaSet *set = RECORD_AS(Apps__ReplicaSet, sets.at[i]);
+        if (set->spec && deployment_templates_equal(set->spec->template_, d->spec->template_))
+            continue;
+        records_t pods =
+            informer_by(controller_follow(c, FOLLOWED_PODS), INDEX_CONTROLLER, sets.at[i]->uid);
+        for (size_t j = 0; j < pods.len; j++)
+            len += !pod_has_ended(RECORD_AS(Core__Pod, pods.at[j]));
+    }
+    return len;
+}
+
+static void add_sets(records_t from, const char *ns, const Apps__ReplicaSet **list, size_t *len) {
+    for (size_t i = 0; i < from.len; i++)
+        if (streq(from.at[i]->namespace_, ns))
+            list[(*len)++] = RECORD_AS(Apps__ReplicaSet, from.at[i]);
+}
+
+static void sync(controller_t *c, const char *key) {
+    const record_t *r = informer_get_key(controller_follow(c, FOLLOWED_DEPLOYMENTS), key);
+    if (!r) {
+        forget(c, key);
+        return;
+    }
+    const Apps__Deployment *d = RECORD_AS(Apps__Deployment, r);
+    if (!d->spec) return;
+    arena_t *arena = controller_arena(c);
+    memory_t *m = memory_of(c, key);
+    int32_t counted = d->status ? d->status->collisioncount : 0;
+    if (counted != m->collisions_base) m->collisions = 0; // they are in the status by now
+    m->collisions_base = counted;
+    informer_t *all = controller_follow(c, FOLLOWED_REPLICA_SETS);
+    records_t own = informer_by(all, INDEX_CONTROLLER, r->uid),
+              orphans = informer_by(all, INDEX_CONTROLLER, "");
+    const Apps__ReplicaSet **sets =
+        ARENA_ARRAY(arena, const Apps__ReplicaSet *, own.len + orphans.len + 1);
+    deployment_view_t view = {
+        .deployment = d,
+        .sets = sets,
+        .old_pods_len = count_old_pods(c, d, r->uid),
+        .collisions = m->collisions,
+        .now_wall_ms = actor_wall_ms(controller_actor(c)),
+    };
+    add_sets(own, r->namespace_, sets, &view.sets_len);
+    add_sets(orphans, r->namespace_, sets, &view.sets_len);
+    deployment_plan_t plan;
+    deployment_plan(&view, arena, &plan);
+    if (plan.selects_all)
+        controller_event(
+            c, followed_kind(FOLLOWED_DEPLOYMENTS), r->object, EVENT_WARNING, "SelectingAll",
+            "This deployment is selecting all pods. A non-empty selector is required.");
+    perform(c, d, m, &plan);
+    if (plan.status) {
+        Apps__Deployment *changed = MSG_NEW(arena, Apps__Deployment, apps__deployment__descriptor);
+        *changed = *d;
+        changed->status = plan.status;
+        controller_update(c, followed_kind(FOLLOWED_DEPLOYMENTS), "status", &changed->base);
+    }
+    if (plan.again_in_ms < INT64_MAX) controller_touch_after(c, key, plan.again_in_ms);
+}
+
+// ---- outcomes
+// -------------------------------------------------------------------------------------
+
+// The name was taken: by this very set of ours (an earlier creation whose answer was lost), or by a
+// stranger, and then another name is tried.
+static void on_taken(controller_t *c, const write_t *w, memory_t *m, const ProtobufCMessage *set) {
+    const record_t *r = informer_get_key(controller_follow(c, FOLLOWED_DEPLOYMENTS), w->key);
+    if (!r) return;
+    const Meta__OwnerReference *owner = owner_that_controls(object_meta_read(set));
+    bool ours = owner && streq(or_empty(owner->uid), r->uid) &&
+                deployment_templates_equal(((const Apps__ReplicaSet *)set)->spec->template_,
+                                           RECORD_AS(Apps__Deployment, r)->spec->template_);
+    if (!ours) m->collisions++;
+    controller_touch(c, w->key);
+}
+
+static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *obj,
+                    const api_failure_t *failure) {
+    memory_t *m = map_get(&((state_t *)controller_state(c))->of, w->key);
+    assert(m); // a key is forgotten by its sync alone, which waits for every outcome
+    bool is_set = w->kind == followed_kind(FOLLOWED_REPLICA_SETS);
+    if (w->verb == WRITE_CREATE && failure) {
+        if (failure->err == ERR_EXISTS) controller_look(c, w);
+        const record_t *r = informer_get_key(controller_follow(c, FOLLOWED_DEPLOYMENTS), w->key);
+        if (r && failure->err != ERR_EXISTS && !failure->is_unknown)
+            controller_event(c, followed_kind(FOLLOWED_DEPLOYMENTS), r->object, EVENT_WARNING,
+                             "ReplicaSetCreateError", "Failed to create new replica set \"%s\": %s",
+                             w->name, failure->why);
+    } else if (w->verb == WRITE_GET && is_set && obj) {
+        on_taken(c, w, m, obj);
+    } else if (w->verb == WRITE_GET && obj) {
+        free(m->verified_uid);
+        const Meta__ObjectMeta *meta = object_meta_read(obj);
+        m->verified_uid = meta->deletiontimestamp ? NULL : str_dup(or_empty(meta->uid));
+        controller_touch(c, w->key);
+    }
+}
+
+static void stop(controller_t *c) {
+    state_t *state = controller_state(c);
+    size_t at = 0;
+    const char *key;
+    void *value;
+    while (map_next(&state->of, &at, &key, &value)) forget(c, key);
+    map_done(&state->of);
+}
+
+const controller_def_t deployment_controller = {
+    .name = "deployment-controller",
+    .state_size = sizeof(state_t),
+    .start = start,
+    .sync = sync,
+    .outcome = outcome,
+    .stop = stop,
+};
