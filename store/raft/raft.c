@@ -46,7 +46,8 @@ peer_t *raft_find_peer(raft_t *r, raft_id_t id) {
     return NULL;
 }
 
-// Keep what is known of those who stay; newcomers are probed from the log's end.
+// Keep what is known of those who stay. A newcomer is probed with the log's last entry (the one
+// that names it): there is always something to send, and its answer says where it stands.
 static void sync_peers(raft_t *r) {
     const raft_config_t *config = raft_config_now(r);
     for (size_t i = r->peers.len; i-- > 0;)
@@ -54,7 +55,8 @@ static void sync_peers(raft_t *r) {
     for (size_t i = 0; i < config->len; i++) {
         raft_id_t id = config->members[i].id;
         if (id == r->id || raft_find_peer(r, id)) continue;
-        vec_push(&r->peers, ((peer_t){.id = id, .next = r->trail.last + 1, .heard_ms = r->now_ms}));
+        raft_index_t next = r->trail.last > 0 ? r->trail.last : 1;
+        vec_push(&r->peers, ((peer_t){.id = id, .next = next, .heard_ms = r->now_ms}));
     }
 }
 

@@ -1,0 +1,123 @@
+// The Raft core: golden traces of clusters, and random runs held to Raft's promises.
+#include "store/raft/raft.h"
+#include "tests/support/leaks.h"
+#include "tests/support/raft_cluster.h"
+#include <signal.h>
+
+static char *read_file(const char *path) {
+    FILE *in = fopen(path, "r");
+    if (!in) return NULL;
+    text_t t = TEXT_HEAP;
+    char part[4096];
+    for (size_t len; (len = fread(part, 1, sizeof part, in)) > 0;) text_addn(&t, part, len);
+    fclose(in);
+    return text_steal(&t);
+}
+
+static void golden(const char *name) {
+    CLEANUP(free_charp) char *path = str_printf("%s/tests/golden/raft/%s.txt", SOURCE_DIR, name);
+    CLEANUP(free_charp) char *script = read_file(path);
+    cr_assert_not_null(script, "%s is missing", path);
+    CLEANUP(free_charp) char *now = raft_cluster_run(script);
+    const char *golden_mode = getenv("GOLDEN");
+    if (golden_mode && streq(golden_mode, "write")) {
+        FILE *out = fopen(path, "w");
+        fputs(now, out);
+        fclose(out);
+        return;
+    }
+    cr_assert_str_eq(now, script, "%s\n--- now:\n%s", path, now);
+    cr_assert_null(strstr(now, "BROKEN"), "%s", now);
+}
+
+#define TRACE(name, file)  \
+    Test(raft, name)       \
+    {                      \
+        golden(file);      \
+        ASSERT_NO_LEAKS(); \
+    }
+TRACE(a_member_alone_leads_at_once_and_commits_what_is_synced, "single")
+TRACE(three_members_elect_replicate_and_commit, "three")
+TRACE(a_pre_vote_does_not_disturb_a_living_leader, "pre_vote")
+TRACE(figure_7_the_leader_brings_every_log_to_its_own, "figure_7")
+TRACE(figure_8_an_old_term_is_not_committed_by_counting, "figure_8")
+TRACE(conflicts_are_skipped_a_term_at_a_time, "conflict")
+TRACE(a_vote_counts_when_it_is_durable, "vote_sync")
+TRACE(a_leader_that_hears_no_majority_steps_down, "check_quorum")
+TRACE(a_read_waits_for_a_round_that_began_after_it, "read_index")
+TRACE(a_leader_hands_over, "transfer")
+TRACE(members_come_and_go_one_at_a_time, "membership")
+TRACE(a_slow_disk_holds_up_nobody_but_its_owner, "slow_disk")
+TRACE(lost_appends_are_sent_again, "loss")
+TRACE(who_needs_what_was_cut_needs_a_snapshot, "snapshot")
+
+static void play(uint64_t seed, raft_dice_t dice) {
+    raft_cluster_t *c = raft_cluster_new();
+    bool ok = raft_cluster_play(c, seed, &dice) && raft_cluster_calm(c);
+    cr_assert(ok, "seed %llu: %s", (unsigned long long)seed, raft_cluster_fault(c));
+    raft_cluster_destroy(&c);
+}
+
+Test(raft, three_and_five_members_keep_their_promises_under_fire)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        raft_dice_t dice = {.members = seed % 2 ? 3 : 5,
+                            .learners = seed % 5 == 0,
+                            .steps = 6000,
+                            .loss = 0.05,
+                            .duplication = 0.05,
+                            .reorder = 0.2,
+                            .crash = 0.02,
+                            .partition = 0.02};
+        play(seed, dice);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+// A planted bug must be found: else the checks above check nothing.
+static bool is_caught(int canary) {
+    bool caught = false;
+    for (uint64_t seed = 1; seed <= 300 && !caught; seed++) {
+        raft_dice_t dice = {.members = 3,
+                            .steps = 6000,
+                            .loss = 0.1,
+                            .duplication = 0.05,
+                            .reorder = 0.3,
+                            .crash = 0.2,
+                            .partition = 0.05,
+                            .canary = canary};
+        raft_cluster_t *c = raft_cluster_new();
+        caught = !raft_cluster_play(c, seed, &dice);
+        raft_cluster_destroy(&c);
+    }
+    return caught;
+}
+Test(raft, canary_a_vote_that_was_not_synced_is_caught)
+{
+    cr_assert(is_caught(RAFT_CANARY_VOTE_NOT_SYNCED));
+    ASSERT_NO_LEAKS();
+}
+Test(raft, canary_an_entry_acknowledged_before_its_sync_is_caught)
+{
+    cr_assert(is_caught(RAFT_CANARY_APPEND_NOT_SYNCED));
+    ASSERT_NO_LEAKS();
+}
+Test(raft, canary_asserts_are_alive, .signal = SIGABRT)
+{ raft_step(NULL, NULL, NULL); }
+
+Test(raft, a_configuration_may_differ_by_one_voter)
+{
+    raft_config_t three = {.members = {{1, 0}, {2, 0}, {3, 0}}, .len = 3};
+    raft_config_t four = {.members = {{1, 0}, {2, 0}, {3, 0}, {4, 0}}, .len = 4};
+    raft_config_t swapped = {.members = {{1, 0}, {2, 0}, {4, 0}}, .len = 3};
+    raft_config_t learner = {.members = {{1, 0}, {2, 0}, {3, 0}, {4, RAFT_MEMBER_LEARNER}},
+                             .len = 4};
+    raft_config_t twice = {.members = {{1, 0}, {2, 0}, {2, 0}}, .len = 3};
+    cr_assert(raft_config_can_follow(&three, &four));
+    cr_assert(raft_config_can_follow(&four, &three));
+    cr_assert(raft_config_can_follow(&three, &learner));
+    cr_assert(raft_config_can_follow(&learner, &four));
+    cr_assert_not(raft_config_can_follow(&three, &swapped));
+    cr_assert_not(raft_config_can_follow(&three, &twice));
+    cr_assert_not(raft_config_can_follow(&three, &(raft_config_t){0}));
+}
