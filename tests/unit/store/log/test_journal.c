@@ -1,0 +1,334 @@
+// The log on disk, over the fake files port.
+#include "runtime/base/rng.h"
+#include "store/log/journal.h"
+#include "tests/support/leaks.h"
+#include <signal.h>
+
+enum { MEMBER = 7, CLUSTER = 99, SEGMENT = 4096 };
+static const journal_options_t options = {.dir = "/log",
+                                          .member_id = MEMBER,
+                                          .segment_bytes = SEGMENT};
+
+static err_t try_open(files_t *files, journal_t **ret, why_t *why) {
+    return journal_open(files, &options, CLUSTER, ret, why);
+}
+static journal_t *opened(files_t *files) {
+    journal_t *j = NULL;
+    why_t why;
+    cr_assert_eq(try_open(files, &j, &why), ERR_OK, "%s", why.text);
+    return j;
+}
+static void append(journal_t *j, raft_index_t index, raft_term_t term, const char *data) {
+    journal_entry_t e = {index, term, 1, bytes_of_str(data)};
+    why_t why;
+    cr_assert_eq(journal_append(j, NULL, &e, 1, &why), ERR_OK, "%s", why.text);
+}
+static void sync_it(journal_t *j) {
+    why_t why;
+    cr_assert_eq(journal_sync(j, &why), ERR_OK, "%s", why.text);
+}
+static char *read_at(journal_t *j, raft_index_t index) {
+    arena_t arena = {0};
+    journal_entry_t *entries = NULL;
+    size_t len = 0;
+    why_t why;
+    cr_assert_eq(journal_read(j, index, 1, &arena, &entries, &len, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(len, 1);
+    char *text = str_dup_n((const char *)entries[0].data.at, entries[0].data.len);
+    arena_done(&arena);
+    return text;
+}
+static void expect(journal_t *j, raft_index_t index, const char *data) {
+    CLEANUP(free_charp) char *text = read_at(j, index);
+    cr_assert_str_eq(text, data, "entry %llu", (unsigned long long)index);
+}
+static files_t *reopen(files_t *files, journal_t **j) {
+    journal_close(j);
+    files_fake_crash(files);
+    *j = opened(files);
+    return files;
+}
+
+Test(journal, what_was_synced_is_there_after_a_crash)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    cr_assert_eq(journal_cluster_id(j), CLUSTER);
+    append(j, 1, 1, "one");
+    append(j, 2, 1, "two");
+    raft_hard_t hard = {3, MEMBER};
+    why_t why;
+    cr_assert_eq(journal_append(j, &hard, NULL, 0, &why), ERR_OK);
+    sync_it(j);
+    reopen(files, &j);
+    cr_assert_eq(journal_trail(j)->last, 2);
+    cr_assert_eq(journal_hard(j).term, 3);
+    cr_assert_eq(journal_hard(j).vote, MEMBER);
+    expect(j, 1, "one");
+    expect(j, 2, "two");
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, an_entry_replaces_what_stood_there_and_behind)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    for (raft_index_t i = 1; i <= 5; i++) append(j, i, 1, "old");
+    append(j, 3, 2, "new");
+    sync_it(j);
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(journal_trail(j)->last, 3);
+        cr_assert_eq(trail_last_term(journal_trail(j)), 2);
+        expect(j, 2, "old");
+        expect(j, 3, "new");
+        reopen(files, &j);
+    }
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+// Segments fill, are cut, wait as spares and are written to again; cutting back over a segment's
+// begin starts a new one.
+Test(journal, segments_come_and_go)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    char data[200];
+    memset(data, 'd', sizeof data);
+    data[sizeof data - 1] = 0;
+    why_t why;
+    raft_index_t index = 0;
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 30; i++) append(j, ++index, 1 + (uint64_t)round, data);
+        sync_it(j);
+        cr_assert_eq(journal_cut(j, index - 5, &why), ERR_OK, "%s", why.text);
+        cr_assert_lt(journal_bytes(j), 5 * SEGMENT);
+        if (round % 4 == 3) reopen(files, &j);
+        cr_assert_eq(journal_trail(j)->last, index);
+        expect(j, index, data);
+        expect(j, index - 4, data);
+    }
+    index -= 40; // far back: over the begin of the last segment
+    if (index <= journal_trail(j)->base) index = journal_trail(j)->base + 1;
+    append(j, index, 100, "back");
+    append(j, index + 1, 100, "and on");
+    sync_it(j);
+    reopen(files, &j);
+    cr_assert_eq(journal_trail(j)->last, index + 1);
+    expect(j, index, "back");
+    expect(j, index + 1, "and on");
+    cr_assert_eq(journal_cut(j, index + 1, &why), ERR_OK);
+    reopen(files, &j);
+    cr_assert_eq(journal_trail(j)->last, index + 1);
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, an_entry_larger_than_a_segment_gets_one_of_its_own)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    char *data = mem_new(3 * SEGMENT);
+    memset(data, 'b', 3 * SEGMENT - 1);
+    append(j, 1, 1, "small");
+    append(j, 2, 1, data);
+    append(j, 3, 1, "small again");
+    sync_it(j);
+    reopen(files, &j);
+    expect(j, 2, data);
+    expect(j, 3, "small again");
+    free(data);
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+// Crash at random, over and over: what was synced stays, what comes back of the rest is a true
+// beginning of it, and writing goes on behind it.
+Test(journal, no_synced_entry_is_lost_wherever_the_power_goes)
+{
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        files_t *files = files_fake_new(seed);
+        rng_t rng;
+        rng_init(&rng, seed);
+        journal_t *j = NULL;
+        raft_index_t synced = 0, last = 0, cut = 0;
+        raft_term_t term = 1;
+        why_t why;
+        for (int life = 0; life < 12; life++) {
+            files_fake_cut_after(files, UINT64_MAX);
+            err_t err = try_open(files, &j, &why);
+            cr_assert_eq(err, ERR_OK, "seed %llu: %s", (unsigned long long)seed, why.text);
+            last = journal_trail(j)->last;
+            cr_assert(last >= synced, "seed %llu: %llu was synced, %llu is left",
+                      (unsigned long long)seed, (unsigned long long)synced,
+                      (unsigned long long)last);
+            for (raft_index_t i = journal_trail(j)->base + 1; i <= last; i++) {
+                char expected[24];
+                snprintf(expected, sizeof expected, "entry %llu", (unsigned long long)i);
+                CLEANUP(free_charp) char *text = read_at(j, i);
+                cr_assert(has_prefix(text, expected), "seed %llu", (unsigned long long)seed);
+            }
+            synced = last; // recovery made it durable, or it was
+            term++;
+            files_fake_cut_after(files, rng_below(&rng, 60));
+            err = ERR_OK;
+            while (err == ERR_OK) {
+                char data[900];
+                int len = snprintf(data, sizeof data, "entry %llu ", (unsigned long long)last + 1);
+                memset(data + len, 'x', sizeof data - 1 - (size_t)len);
+                data[len + (int)rng_below(&rng, sizeof data - (size_t)len - 1)] = 0;
+                journal_entry_t e = {last + 1, term, 1, bytes_of_str(data)};
+                raft_hard_t hard = {term, MEMBER};
+                err = journal_append(j, rng_chance(&rng, 0.1) ? &hard : NULL, &e, 1, &why);
+                if (err == ERR_OK) last++;
+                if (err == ERR_OK && rng_chance(&rng, 0.4)) {
+                    err = journal_sync(j, &why);
+                    if (err == ERR_OK) synced = last;
+                }
+                if (err == ERR_OK && rng_chance(&rng, 0.1) && synced > cut) {
+                    cut = synced - rng_below(&rng, synced - cut);
+                    err = journal_cut(j, cut, &why);
+                }
+            }
+            cr_assert_eq(err, ERR_IO);
+            journal_close(&j);
+            files_fake_crash(files);
+        }
+        files_fake_destroy(&files);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+static char *segment_path(uint64_t sequence) {
+    return str_printf("/log/%016llx.seg", (unsigned long long)sequence);
+}
+
+Test(journal, a_damaged_record_that_was_durable_is_refused_with_file_and_position)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    append(j, 1, 1, "one");
+    sync_it(j);
+    append(j, 2, 1, "two"); // says that one was durable
+    sync_it(j);
+    journal_close(&j);
+    why_t why;
+    CLEANUP(free_charp) char *path = segment_path(1);
+    cr_assert_eq(files_fake_flip_bit(files, path, 512 + 33, &why), ERR_OK);
+    cr_assert_eq(try_open(files, &j, &why), ERR_CORRUPT);
+    cr_assert_not_null(strstr(why.text, "0000000000000001.seg at 512"), "%s", why.text);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, damage_in_an_older_segment_is_refused_too)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    char data[1000];
+    memset(data, 'd', sizeof data);
+    data[sizeof data - 1] = 0;
+    for (raft_index_t i = 1; i <= 10; i++) append(j, i, 1, data);
+    sync_it(j);
+    journal_close(&j);
+    why_t why;
+    CLEANUP(free_charp) char *path = segment_path(1);
+    cr_assert_eq(files_fake_flip_bit(files, path, 2700, &why), ERR_OK);
+    cr_assert_eq(try_open(files, &j, &why), ERR_CORRUPT);
+    cr_assert_not_null(strstr(why.text, "0000000000000001.seg at "), "%s", why.text);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, a_missing_segment_is_refused)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    char data[1000];
+    memset(data, 'd', sizeof data);
+    data[sizeof data - 1] = 0;
+    for (raft_index_t i = 1; i <= 12; i++) append(j, i, 1, data);
+    sync_it(j);
+    journal_close(&j);
+    why_t why;
+    CLEANUP(free_charp) char *path = segment_path(2);
+    cr_assert_eq(files_remove(files, path, &why), ERR_OK);
+    cr_assert_eq(try_open(files, &j, &why), ERR_CORRUPT);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, damage_found_while_reading_back_is_told)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    append(j, 1, 1, "one");
+    sync_it(j);
+    why_t why;
+    CLEANUP(free_charp) char *path = segment_path(1);
+    cr_assert_eq(files_fake_flip_bit(files, path, 512 + 33, &why), ERR_OK);
+    arena_t arena = {0};
+    journal_entry_t *entries = NULL;
+    size_t len = 0;
+    cr_assert_eq(journal_read(j, 1, 1, &arena, &entries, &len, &why), ERR_CORRUPT);
+    cr_assert_eq(journal_read(j, 2, 1, &arena, &entries, &len, &why), ERR_NOT_FOUND);
+    arena_done(&arena);
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, another_members_log_and_a_held_one_are_refused)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files), *second = NULL;
+    why_t why;
+    cr_assert_eq(try_open(files, &second, &why), ERR_EXISTS);
+    journal_close(&j);
+    journal_options_t other = options;
+    other.member_id = 8;
+    cr_assert_eq(journal_open(files, &other, CLUSTER, &j, &why), ERR_CONFLICT);
+    other = options;
+    other.cluster_id = 5;
+    cr_assert_eq(journal_open(files, &other, CLUSTER, &j, &why), ERR_CONFLICT);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, a_full_disk_stops_it_and_what_was_synced_stays)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    append(j, 1, 1, "one");
+    sync_it(j);
+    files_fake_set_capacity(files, SEGMENT + 100);
+    char data[1000];
+    memset(data, 'd', sizeof data);
+    data[sizeof data - 1] = 0;
+    err_t err = ERR_OK;
+    why_t why;
+    for (raft_index_t i = 2; err == ERR_OK && i < 20; i++) {
+        journal_entry_t e = {i, 1, 1, bytes_of_str(data)};
+        err = journal_append(j, NULL, &e, 1, &why);
+    }
+    cr_assert_eq(err, ERR_DISK_FULL, "%s", why.text);
+    cr_assert_eq(journal_sync(j, &why), ERR_IO);
+    files_fake_set_capacity(files, 0);
+    reopen(files, &j);
+    expect(j, 1, "one");
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, canary_asserts_are_alive, .signal = SIGABRT)
+{
+    journal_t *j = NULL;
+    why_t why;
+    (void)!journal_open(NULL, &(journal_options_t){.dir = "/log"}, 1, &j, &why);
+}
