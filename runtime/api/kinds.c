@@ -178,6 +178,8 @@ static const kind_t rows[ROWS_MAX] = {
                                  "spec.serviceAccountName spec.hostNetwork status.phase "
                                  "status.podIP status.nominatedNodeName",
             .columns = pod_columns,
+            .validate = pod_validate,
+            .validate_status = pod_validate_status,
         },
     [ROW_SECRET] =
         {
@@ -259,6 +261,8 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = deployment_prepare_update,
             .prepare_status = deployment_prepare_status,
             .columns = deployment_columns,
+            .validate = deployment_validate,
+            .validate_status = deployment_validate_status,
         },
     [ROW_REPLICASET] =
         {
@@ -281,6 +285,8 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_status = keep_spec,
             .selectable_fields = "status.replicas",
             .columns = replicaset_columns,
+            .validate = replicaset_validate,
+            .validate_status = replicaset_validate_status,
         },
     [ROW_DEPLOYMENT_V1BETA2] =
         {

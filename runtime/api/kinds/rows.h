@@ -49,3 +49,10 @@ extern const column_t plain_columns[], pod_columns[], deployment_columns[], repl
     event_columns[], namespace_columns[], configmap_columns[], secret_columns[],
     serviceaccount_columns[], lease_columns[], actor_columns[];
 const char *node_roles_text(arena_t *arena, const Core__Node *node);
+
+// ---- validation (…_validate.c)
+// --------------------------------------------------------------------
+typedef void kind_validate_fn(const ProtobufCMessage *obj, const ProtobufCMessage *old,
+                              field_errors_t *errors);
+kind_validate_fn pod_validate, pod_validate_status, deployment_validate, deployment_validate_status,
+    replicaset_validate, replicaset_validate_status;
