@@ -94,13 +94,21 @@ static void on_renew(actor_t *me, const message_t *msg, const void *body) {
     leaders_on_renew(me, msg, body);
 }
 static void on_down(actor_t *me, const message_t *msg, const void *body) {
-    leaders_on_down(me, ((const Actor__Down *)body)->address);
+    const char *address = ((const Actor__Down *)body)->address;
+    leaders_on_down(me, address);
+    drains_on_down(me, address);
 }
 static void on_alive(actor_t *me, const message_t *msg, const void *body) {
     lives_on_alive(me, msg, body);
 }
 static void on_node_ages(actor_t *me, const message_t *msg, const void *body) {
     lives_open(me, msg, body);
+}
+static void on_await_drain(actor_t *me, const message_t *msg, const void *body) {
+    drains_on_await(me, msg, body);
+}
+static void on_endpoints_synced(actor_t *me, const message_t *msg, const void *body) {
+    drains_on_synced(me, msg, body);
 }
 
 // ---- the store
@@ -189,6 +197,7 @@ static void settle(actor_t *me) {
     jobs_read_revision(me);
     watches_flush(me);
     lives_tell(me);
+    drains_look(me);
 }
 
 static void on_timer(actor_t *me, uint64_t tag) {
@@ -200,6 +209,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     case TAG_MARKS: watches_mark(me); break;
     case TAG_ELECTION: leaders_look(me); break;
     case TAG_LISTENERS: s->listeners_dirty = true; break;
+    case TAG_DRAIN: s->drains.is_dirty = true; break; // settle looks
     default: break;
     }
 }
@@ -221,6 +231,7 @@ static void stop(actor_t *me) {
     jobs_stop(s);
     relays_stop(s);
     leaders_stop(s);
+    drains_done(&s->drains);
     lives_stop(s);
     watchers_done(&s->watchers);
     allocs_done(&s->allocs);
@@ -250,6 +261,8 @@ static const handler_t handlers[] = {
     {&api__renew__descriptor, on_renew, .from = "scheduler controllers test", .control = true},
     {&api__node_alive__descriptor, on_alive, .from = "kubelet test", .control = true},
     {&api__watch_node_ages__descriptor, on_node_ages, .from = "controllers test"},
+    {&api__await_drain__descriptor, on_await_drain, .from = "kubelet pod test"},
+    {&api__endpoints_synced__descriptor, on_endpoints_synced, .from = "proxy test"},
     {&store__range_reply__descriptor, on_range, .from = "store"},
     {&store__txn_reply__descriptor, on_txn, .from = "store"},
     {&store__lease_reply__descriptor, on_lease, .from = "store"},

@@ -6,6 +6,7 @@
 //     leaders.c  elections, node liveness    relays.c   logs and exec, passed on
 #pragma once
 #include "actors/apiserver/apiserver_actor.h"
+#include "actors/apiserver/drains.h"
 #include "actors/apiserver/elections.h"
 #include "actors/apiserver/keys.h"
 #include "actors/apiserver/liveness.h"
@@ -38,6 +39,7 @@ enum {
 #define TAG_ELECTION   (9ull << 56)  // timer, and swaps (| index of the role)
 #define TAG_LISTENERS  (10ull << 56) // timer: node silence
 #define TAG_RELAY      (11ull << 56) // | relay id
+#define TAG_DRAIN      (20ull << 56) // timer: waits that must be answered
 #define TAG_KIND(tag)  ((tag) & (0xffull << 56))
 #define TAG_REST(tag)  ((tag) & ~(0xffull << 56))
 
@@ -155,6 +157,8 @@ typedef struct {
     liveness_t liveness;
     VEC(listening_t) listening;
     bool listeners_dirty;
+
+    drains_t drains;
 
     imap_t relays; // id -> relay_t *
     uint64_t last_relay;

@@ -1,0 +1,34 @@
+// drains - when may a leaving pod be told to stop? When no service sends it new connections: its
+// endpoints are no longer ready in any slice, and every proxy has rules at least that new. Kubelets
+// ask (api.AwaitDrain) before they send TERM, so that a plain rolling update loses no request.
+//
+//     pod deleted ─► endpoint slice says "terminating" at revision r ─► each proxy: synced ≥ r ─►
+//     answer
+//
+// A wait is bounded by the asker's deadline: then the answer is "not drained", and the pod is told
+// to stop all the same. A proxy that is down is not waited for.
+#pragma once
+#include "runtime/actor/kit.h"
+#include "runtime/base/map.h"
+#include "runtime/base/vec.h"
+#include "troupe/api.pb-c.h"
+
+enum { DRAINS_MAX = 10000, DRAIN_TIMEOUT_MS = 2000 };
+
+typedef struct {
+    caller_t *caller;
+    char *ns, *uid; // owned
+    int64_t give_up_ms;
+} drain_t;
+typedef struct {
+    VEC(drain_t) waiting;
+    map_t synced;      // "proxy/NODE" -> int64_t *: EndpointSlices applied up to this revision
+    int64_t looked_at; // the cache's revision at the last look
+    bool is_dirty;     // a wait or a proxy's word has come since
+} drains_t;
+
+void drains_on_await(actor_t *me, const message_t *msg, const Api__AwaitDrain *await);
+void drains_on_synced(actor_t *me, const message_t *msg, const Api__EndpointsSynced *synced);
+void drains_on_down(actor_t *me, const char *address);
+void drains_look(actor_t *me); // settle, and timer
+void drains_done(drains_t *d);
