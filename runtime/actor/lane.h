@@ -15,7 +15,8 @@ enum {
     LANE_SLACK = 64,       // the links' own messages are not held back
     LANE_QUEUE_MAX = 8192, // a burst of one round
     LANE_QUEUE_MAX_BYTES = 64 << 20,
-    LANE_HIGH_WATER = LANE_WINDOW + LANE_SLACK, // of the socket: never reached
+    // Of the socket, never reached: libzmq learns in steps of half the mark what the peer has read.
+    LANE_HIGH_WATER = 2 * (LANE_WINDOW + LANE_SLACK),
 };
 
 typedef struct {

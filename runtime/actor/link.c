@@ -127,7 +127,8 @@ static bool may_flush(const conn_t *c) {
     return !c->lost && c->peer && c->peer->talks && c->lane.first && lane_may_send(&c->lane);
 }
 
-static void flush(conn_t *c) {
+// True: the socket took not all that may be sent.
+static bool flush(conn_t *c) {
     int64_t now_us = actor_now_us(c->link->me);
     if (c->hello && !c->lost && put(c, c->hello) == ERR_OK) envelope_destroy(&c->hello);
     while (may_flush(c)) {
@@ -135,10 +136,11 @@ static void flush(conn_t *c) {
         bool too_late = env->is_ask && env->deadline_us && env->deadline_us <= now_us;
         err_t e = too_late ? ERR_OK : put(c, env); // the asker's timer has spoken already
         if (e == ERR_UNAVAILABLE) conn_lose(c, "the connection is gone");
-        if (e) return;
+        if (e) return e == ERR_OVERLOADED;
         env = lane_pop(&c->lane);
         envelope_destroy(&env);
     }
+    return c->hello && !c->lost;
 }
 
 // The links' own messages are not held back by credits, only by the socket.
@@ -150,8 +152,10 @@ static err_t put_own(conn_t *c, const ProtobufCMessage *body) {
 }
 
 // ---- Hello: what we tell ------------------------------------------------------------------------
+// Links and stewards are every process' own; they have the same names everywhere.
 static bool is_told(const place_t *place) {
-    return !place->link && !has_prefix(place->address->text, "link/");
+    const char *address = place->address->text;
+    return !place->link && !has_prefix(address, "link/") && !has_prefix(address, "steward/");
 }
 
 static Actor__ActorEntry entry_of(const place_t *place) {
@@ -248,7 +252,7 @@ static bool may_speak_as(const conn_t *c, const char *address) {
     const link_process_t *of = &c->link->args->of;
     const char *process = c->peer->process;
     if (has_prefix(address, "system/")) return streq(address + strlen("system/"), process);
-    if (has_prefix(address, "link/")) return false;
+    if (has_prefix(address, "link/") || has_prefix(address, "steward/")) return false;
     return of->may_speak_as(of->may_speak_as_arg, c->principal->text, address);
 }
 
@@ -647,11 +651,12 @@ void link_done(link_t *l) {
     vec_done(&l->blocked);
 }
 
-void link_settle(link_t *l) {
+bool link_settle(link_t *l) {
+    bool stuck = false;
     tell_news(l);
     for (size_t i = 0; i < l->blocked.len;) {
         conn_t *c = l->blocked.at[i];
-        flush(c);
+        stuck |= flush(c);
         if (i < l->blocked.len && l->blocked.at[i] == c &&
             ((!c->lane.first && !c->hello) || c->lost)) {
             vec_swap_remove(&l->blocked, i);
@@ -660,6 +665,7 @@ void link_settle(link_t *l) {
             i++;
         }
     }
+    return stuck;
 }
 
 err_t link_carry(link_t *l, envelope_t **env) {

@@ -6,7 +6,7 @@
 //   waiting ──timer──► open ──Hello on the control lane──► up
 //      ▲                │ closed, refused, silent             │ closed
 //      └── back-off ────┴─────────────────────────────────────┘
-enum { TIMER_RETRY = 1, TIMER_HELLO };
+enum { TIMER_RETRY = 1, TIMER_HELLO, TIMER_STUCK };
 enum { ROUND_MAX = 512 };
 
 typedef struct {
@@ -143,7 +143,8 @@ static void settle(actor_t *me) {
     const char *ended = watch(self, LANE_CONTROL), *bulk_ended = watch(self, LANE_BULK);
     if (!ended) ended = bulk_ended;
     if (!ended && self->must_close) ended = "it was given up";
-    if (!ended) link_settle(&self->link);
+    if (!ended && link_settle(&self->link) && self->was_up)
+        actor_timer(me, TIMER_STUCK, LINK_STUCK_MS);
     if (!ended && self->must_close) ended = "it was given up";
     if (ended)
         try_again(self, me, ended);
@@ -159,7 +160,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     why_t why;
     if (tag == TIMER_HELLO) {
         if (self->is_open && !self->was_up) try_again(self, me, "nobody answers the Hello");
-    } else if (!self->is_open && open_all(self, me, &why)) {
+    } else if (tag == TIMER_RETRY && !self->is_open && open_all(self, me, &why)) {
         try_again(self, me, why.text);
     }
 }

@@ -74,7 +74,10 @@ void conn_lose(conn_t *c, const char *reason);
 // As conn_lose, for a peer that breaks the rules; it is told why.
 void conn_refuse(conn_t *c, const char *reason);
 
-void link_settle(link_t *l); // tells news, sends what waits
+// Tells news, sends what waits. True: a socket did not take it; look again in LINK_STUCK_MS (the
+// socket's own signal may have been read already, by another call).
+bool link_settle(link_t *l);
+enum { LINK_STUCK_MS = 5 };
 err_t link_carry(link_t *l, envelope_t **env);
 void link_changed(link_t *l, const notice_t *notice);
 bool link_peer_is_up(const link_t *l, const conn_t *c);

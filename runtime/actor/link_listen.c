@@ -1,13 +1,11 @@
 // The listening side: one ROUTER, any number of peers.
 #include "runtime/actor/link_inner.h"
-#include "runtime/base/log.h"
 #include <endian.h>
 #include <errno.h>
 
 // ---- state --------------------------------------------------------------------------------------
-enum {
-    ROUND_MAX = 512
-}; // messages of one settle: the other actors of the dispatcher wait meanwhile
+enum { TIMER_STUCK = 1 };
+enum { ROUND_MAX = 512 };   // messages of one settle: the dispatcher's other links wait meanwhile
 
 typedef struct {
     link_t link;
@@ -104,9 +102,6 @@ static void watch(listener_t *self) {
     VEC(fd_event_t) events = {0};
     fd_event_t e;
     while (link_socket_event(&self->socket, &e.event, &e.fd)) {
-        if (e.event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-            log_warn(actor_address(self->link.me),
-                     "a connection was refused: its key is not known here");
         if (e.event == ZMQ_EVENT_ACCEPTED || e.event == ZMQ_EVENT_DISCONNECTED)
             vec_push(&events, e);
     }
@@ -126,7 +121,7 @@ static void settle(actor_t *me) {
     self->settles++;
     receive(self);
     watch(self);
-    link_settle(&self->link);
+    if (link_settle(&self->link)) actor_timer(me, TIMER_STUCK, LINK_STUCK_MS);
     // Sending reads the socket's signals as well: what came meanwhile wakes nobody.
     if (link_socket_has_news(&self->socket)) actor_settle_again(me);
 }
@@ -160,6 +155,7 @@ static err_t start(actor_t *me, const void *args_at, why_t *why) {
 }
 
 static void on_fd(actor_t *me, int fd, uint32_t events) {} // settle looks at all of them
+static void on_timer(actor_t *me, uint64_t tag) {}         // … and sends what waits
 
 static void stop(actor_t *me) {
     listener_t *self = actor_state(me);
@@ -180,6 +176,7 @@ const actor_def_t link_listen_actor = {
     .state_size = sizeof(listener_t),
     .start = start,
     .settle = settle,
+    .on_timer = on_timer,
     .on_fd = on_fd,
     .stop = stop,
 };
