@@ -222,9 +222,11 @@ static void write_free(write_t *w) {
 
 // The last outcome of a key is known: it may be synced again.
 static void finish_key(controller_t *c, const char *key, bool failed) {
-    if (failed) workqueue_add_limited(&c->queue, key, actor_now_ms(c->shell->me));
-    workqueue_finish(&c->queue, key);
-    if (!failed) workqueue_forget(&c->queue, key);
+    if (failed)
+        workqueue_add_limited(&c->queue, key, actor_now_ms(c->shell->me));
+    else
+        workqueue_forget(&c->queue, key);
+    workqueue_finish(&c->queue, key); // last: it may free the key
 }
 
 static void settle_write(write_t *w, const ProtobufCMessage *obj, const api_failure_t *failure) {

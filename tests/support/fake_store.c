@@ -87,6 +87,11 @@ const char *fake_store_value(const fake_store_t *s, const char *key) {
     return one ? (const char *)one->value->at : NULL;
 }
 
+const blob_t *fake_store_blob(const fake_store_t *s, const char *key) {
+    const change_t *one = find(s, key);
+    return one ? one->value : NULL;
+}
+
 size_t fake_store_count(const fake_store_t *s, const char *prefix) {
     size_t count = 0;
     for (size_t i = 0; i < s->now.len; i++)

@@ -14,6 +14,8 @@ void fake_store_destroy(fake_store_t **store);
 int64_t fake_store_revision(const fake_store_t *store);
 // The value at a key; NULL: none. *borrowed* until the next change. NUL-terminated.
 const char *fake_store_value(const fake_store_t *store, const char *key);
+// The same as bytes (with their length).
+const blob_t *fake_store_blob(const fake_store_t *store, const char *key);
 size_t fake_store_count(const fake_store_t *store, const char *prefix);
 // Everything up to `revision` is history no more.
 void fake_store_compact(fake_store_t *store, int64_t revision);
