@@ -85,6 +85,12 @@ static err_t be_born(stage_t *s, actor_t *a, why_t *why) {
     a->started_wall_ms = s->clocks.wall_ms;
     s->version++;
     stage_touch(s, a);
+    // Known before it says its first word, or an answer to that finds nobody at this address;
+    // unready until start has said how it went.
+    bool ready = a->ready;
+    a->ready = false;
+    tell_directory(s, a);
+    a->ready = ready;
     err_t err = call_start(s, a, why);
     if (err) return err;
     a->life = LIFE_ALIVE;
@@ -139,7 +145,7 @@ err_t stage_spawn(stage_t *s, actor_t *parent, const actor_def_t *def, const cha
     err_t err = be_born(s, a, why);
     if (err) {
         why_wrap(why, err, "start %s", a->name->text);
-        end_life(s, a, "start failed", false);
+        end_life(s, a, "start failed", true);
         bury(s, a);
         return err;
     }
@@ -307,7 +313,7 @@ void life_restart(stage_t *s, actor_t *a) {
     }
     log_warn(a->name->text, "start failed: %s", why.text);
     set_exit_reason(a, why.text);
-    end_life(s, a, "start failed", false);
+    end_life(s, a, "start failed", true);
     crashed(s, a, true);
 }
 
