@@ -99,7 +99,8 @@ void feed_on_page(actor_t *me, const Store__RangeReply *page) {
     if (s->feed.phase == FEED_STARTS) {
         s->feed.target = page->revision;
         int64_t back = page->revision - s->args.history_revisions;
-        load_from(me, s->args.history_revisions && back > 0 ? back : page->revision);
+        if (back < 1) back = 1; // the first revision of a young store
+        load_from(me, back < page->revision ? back : page->revision);
         return;
     }
     for (size_t i = 0; i < page->n_kvs; i++) take_key(me, page->kvs[i]);
@@ -189,17 +190,15 @@ void feed_ask_progress(actor_t *me) {
 // ----------------------------------------------------------------------------------------
 void feed_on_lost(actor_t *me, err_t err, const char *why) {
     server_t *s = actor_state(me);
-    bool was_watching = s->feed.phase == FEED_WATCHES;
     s->feed.stream = 0;
     bool is_too_old = err == ERR_COMPACTED || err == ERR_EXPIRED || err == ERR_FUTURE_REVISION;
-    if (is_too_old && was_watching) {
+    bool reads_past = s->feed.phase == FEED_LOADS && s->feed.load_revision < s->feed.target;
+    if (is_too_old && s->feed.phase == FEED_WATCHES) {
         start_over(me, why);
-    } else if (is_too_old && s->feed.phase == FEED_LOADS &&
-               s->feed.load_revision < s->feed.target) {
+    } else if (reads_past && !err_is_retryable(err)) {
         load_from(me, s->feed.target); // the past is compacted: no history then
-    } else if (is_too_old) {
-        feed_start(me);
     } else {
+        if (is_too_old) s->feed.phase = FEED_STARTS;
         retry_later(me);
     }
 }
