@@ -110,7 +110,9 @@ Test(topology, the_files_in_configs_are_right)
 {
     arena_t a = {0};
     static const char *const files[] = {"@all-in-one", "@all-in-one-processes",
-                                        SOURCE_DIR "/configs/all-in-one.yaml"};
+                                        SOURCE_DIR "/configs/all-in-one.yaml",
+                                        SOURCE_DIR "/configs/master.yaml",
+                                        SOURCE_DIR "/configs/worker.yaml"};
     for (size_t i = 0; i < LENGTH_OF(files); i++) {
         why_t why = {0};
         topology_t t;
