@@ -8,16 +8,23 @@
 // which becomes the principal of the connection. It is read anew each time: to let somebody in or
 // out means to add or remove a file.
 #include "runtime/actor/link_inner.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <sys/epoll.h>
 
 enum { FRAMES = 7, FRAME_MAX = 512, CERTIFICATES_MAX = 4096, KEY_BYTES = 32 };
+enum { STRANGERS = 16, STRANGER_AGAIN_MS = 60 * 1000 }; // one line a minute for a key that tries on
 
 typedef struct {
     void *socket; // ROUTER, so that garbage cannot wedge it as it does a REP
     int fd;
+    struct {
+        uint64_t hash;
+        int64_t told_ms;
+    } strangers[STRANGERS]; // keys refused of late
+    size_t stranger_at;
 } zap_t;
 
 typedef struct {
@@ -64,14 +71,28 @@ static bool take_request(const zap_t *self, frame_t *identity, frame_t frames[st
     return true;
 }
 
-static char *judge(const frame_t frames[static FRAMES], size_t len) {
+static bool is_news(zap_t *self, const char *key, int64_t now_ms) {
+    uint64_t hash = hash_fnv64a(key, strlen(key));
+    for (size_t i = 0; i < STRANGERS; i++) {
+        if (self->strangers[i].hash != hash) continue;
+        bool again = now_ms - self->strangers[i].told_ms >= STRANGER_AGAIN_MS;
+        if (again) self->strangers[i].told_ms = now_ms;
+        return again;
+    }
+    size_t at = self->stranger_at++ % STRANGERS;
+    self->strangers[at].hash = hash;
+    self->strangers[at].told_ms = now_ms;
+    return true;
+}
+
+static char *judge(zap_t *self, int64_t now_ms, const frame_t frames[static FRAMES], size_t len) {
     char key[LINK_KEY_TEXT];
     const frame_t *mechanism = &frames[5], *raw_key = &frames[6];
     if (len != FRAMES || !streq((const char *)mechanism->at, "CURVE") || raw_key->len != KEY_BYTES)
         return NULL;
     zmq_z85_encode(key, raw_key->at, KEY_BYTES);
     char *user = user_of((const char *)frames[2].at, key);
-    if (!user)
+    if (!user && is_news(self, key, now_ms))
         log_warn("zap", "the key %s from %s is not in %s: refused", key, (const char *)frames[3].at,
                  (const char *)frames[2].at);
     return user;
@@ -96,7 +117,7 @@ static void settle(actor_t *me) {
     size_t len;
     while (take_request(self, &identity, frames, &len)) {
         if (len < 2) continue;
-        CLEANUP(free_charp) char *user = judge(frames, len);
+        CLEANUP(free_charp) char *user = judge(self, actor_now_ms(me), frames, len);
         answer(self, &identity, &frames[1], user);
     }
 }
