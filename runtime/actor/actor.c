@@ -273,10 +273,11 @@ static bool wants_answer(const message_t *msg) {
     return msg->id && !msg->in_reply_to && (msg->deadline_ms || msg->stream_window);
 }
 
+// id 0: a tell; nobody waits, and whatever is answered goes nowhere. No assert: whether a request
+// comes as an ask is up to its sender, who may be a stranger.
 static caller_t caller_of(const message_t *msg) {
-    assert(wants_answer(msg)); // nobody waits for an answer to a tell
     return (caller_t){.incarnation = msg->from_incarnation,
-                      .id = msg->id,
+                      .id = wants_answer(msg) ? msg->id : 0,
                       .trace_id = msg->trace_id,
                       .epoch = msg->epoch,
                       .deadline_us = msg->deadline_ms * 1000};
@@ -292,6 +293,10 @@ caller_t *actor_keep_caller(actor_t *me, const message_t *msg) {
 
 static void answer(actor_t *me, const caller_t *to, const char *address,
                    const ProtobufCMessageDescriptor *type, blob_t **body) {
+    if (!to->id) {
+        blob_unref(body);
+        return;
+    }
     envelope_t *e = envelope_from(me, type, x_steal(body));
     e->to = to->address ? name_ref(to->address) : name_new(address);
     e->to_incarnation = to->incarnation;
@@ -325,7 +330,6 @@ static blob_t *failure_blob(err_t err, const char *why, bytes_t status) {
 
 void actor_fail_status(actor_t *me, const message_t *msg, err_t err, const char *why,
                        bytes_t status) {
-    if (!wants_answer(msg)) return; // a tell fails in silence: its sender does not wait
     caller_t caller = caller_of(msg);
     answer(me, &caller, msg->from, &actor__failure__descriptor,
            &(blob_t *){failure_blob(err, why, status)});

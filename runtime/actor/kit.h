@@ -109,7 +109,8 @@ uint64_t actor_ask_blob(actor_t *me, const char *to, const ProtobufCMessageDescr
                         blob_t *body, int64_t timeout_ms, uint64_t tag);
 void actor_forget(actor_t *me, uint64_t ask_id);   // its outcome will not be delivered
 
-// Answer the message at hand. No answer is sent to a tell: replying to one is a mistake (assert).
+// Answer the message at hand. To a tell nothing is sent: whether a request comes as an ask is up to
+// its sender.
 void actor_reply(actor_t *me, const message_t *msg, const ProtobufCMessage *body);
 void actor_fail(actor_t *me, const message_t *msg, err_t err, const char *why);
 void actor_fail_status(actor_t *me, const message_t *msg, err_t err, const char *why, bytes_t status);
@@ -142,7 +143,8 @@ void actor_cancel(actor_t *me, uint64_t stream_ask_id);            // no StreamE
 // Opener to server (stdin): false when the server's window is used up; a StreamCredit row, if the
 // actor has one, is called when there is room again (body->stream == ask id).
 bool actor_push(actor_t *me, uint64_t stream_ask_id, const ProtobufCMessage *body);
-// Server: turn an opening ask into a stream; returns its handle. push_window: chunks the opener may
+// Server: turn an opening ask into a stream; returns its handle (0, and the ask is failed, when it
+// came without a window: every call with 0 does nothing). push_window: chunks the opener may
 // push (0: none); they arrive at their row with msg->stream == handle. StreamGone (row) says that
 // the opener cancelled or died: the handle is then invalid.
 uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_window);

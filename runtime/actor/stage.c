@@ -41,6 +41,12 @@ void queue_remove(actor_t *a) {
     a->queue_prev = a->queue_next = NULL;
 }
 
+static actor_t *queue_pop(actor_list_t *q) {
+    actor_t *a = q->first;
+    if (a) queue_remove(a);
+    return a;
+}
+
 void stage_enqueue(stage_t *s, actor_t *a) {
     if (!a->queue && !a->paused) queue_push(&s->ready, a);
 }
@@ -519,14 +525,12 @@ static void run_messages(stage_t *s) {
     int64_t begun = s->tick_us;
     size_t done = 0;
     actor_t *a;
-    while ((a = s->ready.first)) {
-        queue_remove(a);
+    while ((a = queue_pop(&s->ready))) {
         a->due = a->depth;
         queue_push(&s->serving, a);
     }
     bool within = true;
-    while (within && (a = s->serving.first)) {
-        queue_remove(a);
+    while (within && (a = queue_pop(&s->serving))) {
         stage_touch(s, a);
         while (a->due && a->life == LIFE_ALIVE && !a->paused &&
                (within = budget_left(s, done, begun))) {
@@ -536,10 +540,8 @@ static void run_messages(stage_t *s) {
         }
         if (a->life == LIFE_ALIVE && a->depth) stage_enqueue(s, a);
     }
-    while ((a = s->serving.first)) { // over budget: the others go on in the next round
-        queue_remove(a);
-        stage_enqueue(s, a);
-    }
+    // Over budget: the others go on in the next round.
+    while ((a = queue_pop(&s->serving))) stage_enqueue(s, a);
 }
 
 static void run_settles(stage_t *s) {

@@ -85,7 +85,10 @@ static void credit_pushes(actor_t *me, stream_t *st) {
 }
 
 uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_window) {
-    assert(msg->stream_window > 0);
+    if (!msg->stream_window) {
+        actor_fail(me, msg, ERR_BAD_REQUEST, "this is a stream: open it as one");
+        return 0;
+    }
     desk_t *desk = actor_desk(me);
     stream_t *st = NEW(stream_t);
     st->handle = ++desk->last_stream;

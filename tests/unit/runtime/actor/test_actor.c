@@ -31,10 +31,17 @@ typedef struct {
 static void echo_word(actor_t *me, const message_t *msg, const void *body) {
     const Actor__KillActor *w = body;
     echo_t *self = actor_state(me);
+    if (streq(w->address, "accept")) {
+        uint64_t stream = actor_stream_accept(me, msg, 1);
+        cr_assert_eq(stream, 0);
+        cr_assert_not(actor_stream_send(me, stream, &w->base));
+        actor_stream_end(me, stream, ERR_OK, NULL);
+    }
     if (!msg->deadline_ms) {
         self->told++;
         return;
     }
+    if (streq(w->address, "accept")) return;
     if (streq(w->address, "fail"))
         actor_fail(me, msg, ERR_CONFLICT, "because");
     else if (streq(w->address, "exit"))
@@ -72,6 +79,15 @@ static const actor_def_t echo_actor = {"echo",
                                        .settle = echo_settle,
                                        .stop = echo_stop,
                                        .mailbox_max = 8};
+
+// ---- streams' actors, below --------------------------------------------------------------------
+typedef struct {
+    uint64_t count;
+    err_t end;
+    uint32_t window;
+    bool hold;
+} stream_args_t;
+static const actor_def_t source_actor;
 
 // ---- the test's own hands ----------------------------------------------------------------------
 typedef struct {
@@ -176,6 +192,23 @@ Test(actor, a_kept_caller_is_answered_later)
     ASSERT_NO_LEAKS();
 }
 
+Test(actor, an_answer_to_a_tell_and_a_stream_without_window_harm_nobody)
+{
+    world_t w = world_new(8);
+    stream_args_t args = {.count = 1, .window = 1};
+    cr_assert_eq(sim_spawn(w.sim, "h1", "p1", &source_actor, "s", &args, NULL), ERR_OK);
+    Actor__TraceQuery q = number(0);
+    sim_tell(w.sim, "test/me", "echo/a", &q.base); // its handler replies
+    sim_tell(w.sim, "test/me", "source/s", &q.base);
+    Actor__KillActor accept = word("accept");
+    cr_assert_eq(ask_word(&w, "echo/a", "accept", NULL), ERR_BAD_REQUEST);
+    sim_tell(w.sim, "test/me", "echo/a", &accept.base);
+    sim_run_for(w.sim, 10);
+    cr_assert_eq(ask_number(&w, "echo/a", 0), 1);
+    world_done(&w);
+    ASSERT_NO_LEAKS();
+}
+
 Test(actor, a_killed_actor_comes_back_with_a_higher_incarnation_and_empty_state)
 {
     world_t w = world_new(5);
@@ -222,12 +255,6 @@ Test(actor, a_full_mailbox_fails_asks_at_once)
 // ---- streams -----------------------------------------------------------------------------------
 // source: counts up to args->count on each stream, as fast as credit allows; sink: opens one and
 // notes what it sees.
-typedef struct {
-    uint64_t count;
-    err_t end;
-    uint32_t window;
-    bool hold;
-} stream_args_t;
 typedef struct {
     uint64_t stream, next, pushed, gone;
 } source_t;
@@ -523,8 +550,7 @@ Test(family, children_die_with_their_parent_and_return_with_it)
 }
 
 static void forgetful(actor_t *me, const message_t *msg, const void *body) {
-    Actor__Done answer = done();
-    actor_reply(me, msg, &answer.base); // nobody waits for an answer to a tell
+    actor_ask(me, msg->from, body, 0, 1); // no wait is without a deadline
 }
 static const handler_t forgetful_rows[] = {{&actor__done__descriptor, forgetful}, {0}};
 static const actor_def_t forgetful_actor = {"forgetful", 0, .handlers = forgetful_rows};
