@@ -5,6 +5,7 @@ const controller_def_t *const controller_rows[] = {
     &nodeipam_controller,
     &replicaset_controller,
     &deployment_controller,
+    &endpoints_controller,
     NULL,
 };
 

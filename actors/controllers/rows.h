@@ -5,3 +5,4 @@
 extern const controller_def_t nodeipam_controller;
 extern const controller_def_t replicaset_controller;
 extern const controller_def_t deployment_controller;
+extern const controller_def_t endpoints_controller;
