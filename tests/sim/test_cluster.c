@@ -91,3 +91,95 @@ Test(cluster, every_node_gets_its_pod_range)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+static bool serves_two(void *arg) {
+    wish_t *wish = arg;
+    arena_t arena = {0};
+    const blob_t *value =
+        fake_store_blob(wish->rig->store, "/registry/endpoints/default/web");
+    const Core__Endpoints *e =
+        value ? object_decode_stored(&arena, kind_find("", "v1", "Endpoints"), blob_bytes(value))
+              : NULL;
+    bool so = e && e->n_subsets == 1 && e->subsets[0]->n_addresses == 2 &&
+              !e->subsets[0]->n_notreadyaddresses;
+    arena_done(&arena);
+    return so;
+}
+
+Test(cluster, a_service_finds_its_pods_and_then_nothing_moves)
+{
+    api_rig_t *rig = cluster(3, 2);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    cr_assert_str_eq(
+        rig_create(rig, "{kind: Service, apiVersion: v1, metadata: {name: web}, spec: {selector: "
+                        "{app: web}, ports: [{port: 80, targetPort: 8080}]}}"),
+        "CREATED");
+    expect_ready(rig, "web", 2);
+    wish_t wish = {rig, "web", 2};
+    cr_assert(sim_run_until(rig->sim, serves_two, &wish, DEADLINE_MS));
+    sim_run_for(rig->sim, 3000);
+    int64_t before = fake_store_revision(rig->store);
+    sim_run_for(rig->sim, 20 * 1000);
+    cr_assert_eq(fake_store_revision(rig->store), before, "something writes for ever");
+    cr_assert_str_eq(rig_delete(rig, "v1", "Service", "default", "web"), "DELETED");
+    sim_run_for(rig->sim, 3000);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/endpoints/default/web"), 0);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/endpointslices/default/web"), 0);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+// The longest back-off is over.
+static void all_back(api_rig_t *rig) {
+    sim_run_for(rig->sim, 6000);
+    rig_wait_ready(rig);
+}
+
+// Whoever is killed, whenever: what is wished for comes about, and no pod runs twice.
+static void storm(uint64_t seed, uint64_t *ret_hash) {
+    api_rig_t *rig = cluster(seed, 3);
+    rng_t *rng = sim_rng(rig->sim);
+    static const char *const victims[] = {"scheduler/m1", "controllers/m1", "apiserver/m1",
+                                          "kubelet/node-1"};
+    sim_run_for(rig->sim, rng_between(rng, 0, 400));
+    for (int i = 0; i < 3 && !streq(rig_create(rig, WEB("nginx", "4")), "CREATED"); i++)
+        rig_wait_ready(rig);
+    for (int i = 0; i < 12; i++) {
+        sim_run_for(rig->sim, rng_between(rng, 1, 1500));
+        if (rng_chance(rng, 0.2)) fake_store_lose_answers(rig->store, 1);
+        sim_kill(rig->sim, victims[rng_below(rng, LENGTH_OF(victims))], "storm");
+        if (i == 6) {
+            all_back(rig);
+            rig_apply(rig, WEB("nginx:2", "3"));
+        }
+    }
+    fake_store_lose_answers(rig->store, 0);
+    all_back(rig);
+    rig_apply(rig, WEB("nginx:2", "3"));
+    expect_ready(rig, "web", 3);
+    sim_run_for(rig->sim, 5000);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3, "seed %llu",
+                 (unsigned long long)seed);
+    *ret_hash = sim_trace_hash(rig->sim);
+    rig_destroy(&rig);
+}
+
+Test(cluster, survives_a_storm_of_kills)
+{
+    for (uint64_t seed = 10; seed < 16; seed++) {
+        uint64_t hash;
+        storm(seed, &hash);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+Test(cluster, the_same_seed_gives_the_same_run)
+{
+    uint64_t one, two, other;
+    storm(42, &one);
+    storm(42, &two);
+    storm(43, &other);
+    cr_assert_eq(one, two);
+    cr_assert_neq(one, other);
+    ASSERT_NO_LEAKS();
+}

@@ -51,15 +51,18 @@ static void say_alive(fake_kubelet_t *self) {
     actor_timer(self->me, TAG_ALIVE, ALIVE_MS);
 }
 
+static bool is_running(const record_t *r) {
+    const Core__Pod *pod = RECORD_AS(Core__Pod, r);
+    return pod->status && streq(or_empty(pod->status->phase), "Running");
+}
+
 static void on_pod(void *arg, const record_t *was, const record_t *is) {
     fake_kubelet_t *self = arg;
     if (!is) return;
-    const Core__Pod *pod = RECORD_AS(Core__Pod, is);
-    int64_t now_ms = actor_now_ms(self->me);
-    if (object_meta_read(is->object)->deletiontimestamp)
-        workqueue_add_after(&self->due, is->key, now_ms, self->args.stop_ms);
-    else if (!pod->status || !streq(or_empty(pod->status->phase), "Running"))
-        workqueue_add_after(&self->due, is->key, now_ms, self->args.start_ms);
+    bool is_leaving = object_meta_read(is->object)->deletiontimestamp;
+    int64_t wait_ms = is_leaving ? self->args.stop_ms : self->args.start_ms;
+    if (is_leaving || !is_running(is))
+        workqueue_add_after(&self->due, is->key, actor_now_ms(self->me), wait_ms);
 }
 
 static void let_go(fake_kubelet_t *self, const record_t *r) {
@@ -84,12 +87,14 @@ static void settle(actor_t *me) {
     fake_kubelet_t *self = actor_state(me);
     for (const char *key; (key = workqueue_next(&self->due, actor_now_ms(me)));) {
         const record_t *r = informer_get_key(self->pods, key);
-        if (r && object_meta_read(r->object)->deletiontimestamp)
+        bool is_leaving = r && object_meta_read(r->object)->deletiontimestamp;
+        if (is_leaving)
             let_go(self, r);
-        else if (r)
+        else if (r && !is_running(r))
             run(self, r);
         // Until the watch shows that it worked, it is tried again.
-        if (r) workqueue_add_after(&self->due, key, actor_now_ms(me), 1000);
+        if (r && (is_leaving || !is_running(r)))
+            workqueue_add_after(&self->due, key, actor_now_ms(me), 1000);
         workqueue_finish(&self->due, key);
     }
     int64_t next_ms = workqueue_deadline_ms(&self->due);
