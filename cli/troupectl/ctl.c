@@ -287,13 +287,14 @@ err_t ctl_watch(ctl_t *ctl, const kind_t *k, const char *ns, const char *label_s
         client_stream_t *stream = client_open(ctl->client, "apiserver", &watch.base);
         err_t err = watch_stream(stream, k, &revision, deadline_ms, changed, arg, ret_failure);
         client_close(&stream);
-        // A lost or ended stream goes on from the last revision; one that never gets anywhere does
-        // not.
+        // A lost or ended stream goes on from the last revision, or with the present state when
+        // that is too old; one that never gets anywhere does not.
         bool resumable = err == ERR_GAP || err == ERR_UNAVAILABLE || err == ERR_CANCELLED ||
-                         err == ERR_OVERLOADED;
+                         err == ERR_OVERLOADED || err == ERR_EXPIRED;
         fruitless = revision == resumed_at ? fruitless + 1 : 0;
         if (!resumable || fruitless > RESUMES_MAX) return err;
         resumed_at = revision;
+        if (err == ERR_EXPIRED) revision = 0;
         struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
         nanosleep(&pause, NULL);
     }
