@@ -215,6 +215,10 @@ void leaders_on_elect(actor_t *me, const message_t *msg, const Api__Elect *elect
 
 void leaders_on_renew(actor_t *me, const message_t *msg, const Api__Renew *renew) {
     server_t *s = actor_state(me);
+    if (!s->feed.is_ready) { // nothing is known yet: no leader is to hear that he is none
+        if (msg->deadline_ms) actor_fail(me, msg, ERR_UNAVAILABLE, "the API server is starting");
+        return;
+    }
     election_t *one = is_empty(renew->role) ? NULL : elections_of(&s->elections, renew->role);
     if (one) election_heard(one, renew->epoch, msg->from, msg->from_incarnation, actor_now_ms(me));
     if (!msg->deadline_ms) return;
