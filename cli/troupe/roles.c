@@ -1,6 +1,7 @@
 // Which actors there are. To add one: a row, and a line in the topology files that should run it.
 #include "actors/apiserver/apiserver_actor.h"
 #include "actors/controllers/controllers_actor.h"
+#include "actors/kubelet/kubelet.h"
 #include "actors/proxy/proxy_actor.h"
 #include "actors/scheduler/scheduler_actor.h"
 #include "actors/store/disk_actor.h"
@@ -16,6 +17,7 @@ const role_t roles[] = {
     {"controllers", &controllers_actor, sizeof(controllers_args_t), &controllers_args_default,
      "Controllers", controllers_config, false},
     {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false},
+    {"kubelet", &kubelet_actor, sizeof(kubelet_args_t), NULL, "Kubelet", kubelet_config, true},
     {"proxy", &proxy_actor, sizeof(proxy_args_t), &proxy_args_default, "Proxy", proxy_config, true},
     {"scheduler", &scheduler_actor, sizeof(scheduler_args_t), &scheduler_args_default, "Scheduler",
      scheduler_config, false},

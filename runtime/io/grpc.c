@@ -43,10 +43,11 @@ struct grpc {
     grpc_loop_t loop;
     char *socket_path;
     size_t message_max_bytes;
-    int fd;                   // -1: not connected
-    nghttp2_session *session; // with fd
-    uint32_t watched;         // epoll events asked for
-    int64_t connect_at_ms;    // when fd is -1
+    char *header_name, *header_value; // NULL: none
+    int fd;                           // -1: not connected
+    nghttp2_session *session;         // with fd
+    uint32_t watched;                 // epoll events asked for
+    int64_t connect_at_ms;            // when fd is -1
     int64_t backoff_ms;
     bool broken; // the connection failed inside a send; cleared up from the timer
     uint64_t call_next;
@@ -238,8 +239,13 @@ static void submit(grpc_t *g, call_t *call) {
         HEADER("te", "trailers"),
         HEADER("user-agent", "troupe/" TROUPE_VERSION),
         HEADER("grpc-timeout", timeout),
+        HEADER("", ""),
     };
-    size_t count = LENGTH_OF(headers) - (*timeout ? 0 : 1);
+    size_t count = LENGTH_OF(headers) - (*timeout ? 1 : 2);
+    if (g->header_name)
+        headers[count++] =
+            (nghttp2_nv){(uint8_t *)g->header_name, (uint8_t *)g->header_value,
+                         strlen(g->header_name), strlen(g->header_value), NGHTTP2_NV_FLAG_NONE};
     nghttp2_data_provider body = {{.ptr = call}, read_request};
     int32_t stream = nghttp2_submit_request(g->session, NULL, headers, count, &body, call);
     if (stream > 0)
@@ -434,8 +440,17 @@ void grpc_destroy(grpc_t **grpc) {
     imap_done(&g->calls);
     vec_done(&g->touched);
     free(g->socket_path);
+    free(g->header_name);
+    free(g->header_value);
     free(g);
     *grpc = NULL;
+}
+
+void grpc_set_header(grpc_t *g, const char *name, const char *value) {
+    free(g->header_name);
+    free(g->header_value);
+    g->header_name = str_dup(name);
+    g->header_value = str_dup(value);
 }
 
 bool grpc_is_connected(const grpc_t *g) { return g->fd >= 0 && !g->broken; }

@@ -51,6 +51,8 @@ void grpc_destroy(grpc_t **grpc);
 void grpc_on_fd(grpc_t *grpc, int fd,
                 uint32_t epoll_events); // passes over fds that are not its own
 void grpc_on_timer(grpc_t *grpc);
+// A header that goes with every call ("containerd-namespace"). Both are copied.
+void grpc_set_header(grpc_t *grpc, const char *name, const char *value);
 bool grpc_is_connected(const grpc_t *grpc);
 
 // `path` as in "/runtime.v1.RuntimeService/Version". `done` is called exactly once, unless the call

@@ -3,7 +3,7 @@
 
 The output is committed; this runs again only when the tables change. CRI is taken up to release
 1.33, without Windows' messages and without the signal names: a field that is not here travels as an
-unknown field and is ignored. Of containerd's own API: events and tasks.
+unknown field and is ignored. Of containerd's own API: events, tasks and containers.
 """
 import collections
 import csv
@@ -90,10 +90,13 @@ CONTAINERD = [
     ("containerd_events", ["containerd.events"],
      ["TaskStart", "TaskDelete", "TaskExit", "TaskOOM", "ContainerDelete"]),
     ("containerd_subscribe", ["containerd.services.events.v1"], ["SubscribeRequest", "Envelope"]),
+    # Of a container only what an exec needs: the spec of its process.
+    ("containerd_containers", ["containerd.services.containers.v1"], ["Container", "GetContainerRequest", "GetContainerResponse"]),
     ("containerd_tasks", ["containerd.services.tasks.v1"],
      ["StartRequest", "StartResponse", "DeleteResponse", "DeleteProcessRequest", "GetRequest", "GetResponse",
       "KillRequest", "ExecProcessRequest", "ResizePtyRequest", "CloseIORequest", "WaitRequest", "WaitResponse"]),
 ]
+FIELDS_OF = {"Container": ["id", "image", "spec"]}
 IMPORT_OF = {"google.protobuf": "google", "containerd.types": "containerd_types",
              "containerd.v1.types": "containerd_process"}
 
@@ -103,7 +106,8 @@ def make_containerd(facts, out):
     for name, packages, wanted in CONTAINERD:
         body, imports, seen = "", set(), collections.OrderedDict()
         for row in table:
-            if row["package"] in packages and (not wanted or row["message"] in wanted):
+            if row["package"] in packages and (not wanted or row["message"] in wanted) and \
+                    row["field"] in FIELDS_OF.get(row["message"], [row["field"]]):
                 seen.setdefault(row["message"], []).append(row)
         for message, fields in seen.items():
             is_enum = message.startswith("enum ")
