@@ -142,7 +142,7 @@ err_t mvcc_has_lease(mvcc_t *m, arena_t *arena, int64_t lease, bool *ret_has, wh
 
 static err_t change_key(mvcc_t *m, change_t *change, const head_t *before, why_t *why) {
     revision_t revision = m->meta.revision + 1;
-    if (before->mod == revision)
+    if (mvcc_pending(&m->txn, change->key))
         return why_set(why, ERR_INVALID, "a transaction changes the key %.*s twice",
                        (int)change->key.len, (const char *)change->key.at);
     change->head.mod = revision;
