@@ -69,7 +69,7 @@ err_t machine_apply(mvcc_t *mvcc, arena_t *arena, uint64_t index, uint64_t term,
     }
     if (mvcc_is_refusal(err)) {
         result->err = err;
-        result->why = *why;
+        result->why = arena_strdup(arena, why->text);
         err = ERR_OK;
     }
     if (err != ERR_OK) return why_wrap(why, err, "apply entry %llu", (unsigned long long)index);

@@ -13,8 +13,8 @@ typedef enum {
 } machine_kind_t;
 
 typedef struct {
-    err_t err; // the state machine's answer: ERR_OK, or a refusal
-    why_t why;
+    err_t err;               // the state machine's answer: ERR_OK, or a refusal
+    const char *why;         // with a refusal; the arena's
     ProtobufCMessage *reply; // ERR_OK: to whoever asked; NULL: nobody could ask for this
 } machine_result_t;
 

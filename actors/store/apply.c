@@ -33,7 +33,7 @@ static void answer(actor_t *me, applied_t *applied) {
     if (!entry->caller) return;
     actor_set_trace(me, caller_trace_id(entry->caller));
     if (applied->result.err != ERR_OK)
-        caller_fail(me, &entry->caller, applied->result.err, applied->result.why.text);
+        caller_fail(me, &entry->caller, applied->result.err, applied->result.why);
     else
         caller_reply(me, &entry->caller, applied->result.reply);
 }

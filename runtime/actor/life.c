@@ -379,8 +379,10 @@ void stage_crash(stage_t *s) {
 
 void stage_revive(stage_t *s) {
     for (size_t i = 0, len = s->order.len; i < len; i++)
-        if (s->order.at[i] && !s->order.at[i]->parent && s->order.at[i]->life == LIFE_BACKOFF)
+        if (s->order.at[i] && !s->order.at[i]->parent && s->order.at[i]->life == LIFE_BACKOFF) {
+            s->order.at[i]->window_restarts = s->order.at[i]->streak = 0; // a new process
             life_restart(s, s->order.at[i]);
+        }
 }
 
 // ---- children ----------------------------------------------------------------------------------

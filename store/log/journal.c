@@ -168,18 +168,24 @@ static err_t erase(journal_t *j, segment_t *s, uint64_t from, uint64_t to, why_t
     return err == ERR_OK ? file_sync(s->file, why) : err;
 }
 
+static bool next_record(const journal_t *j, bytes_t from, uint32_t seed, record_t *ret_record) {
+    if (j->options.blind_to_torn_tails) return record_get_blindly(from, ret_record);
+    return record_get(from, seed, ret_record);
+}
+
 static err_t replay(journal_t *j, segment_t *s, bool is_last, why_t *why) {
     uint8_t *bytes = NULL;
     err_t err = load_segment(s, &bytes, why);
+    if (err != ERR_OK) return err;
     uint32_t seed = record_seed(s->header.sequence);
     uint64_t at = RECORD_SEGMENT_HEADER_BYTES, remains = 0;
     record_t record;
     while (err == ERR_OK && at < s->bytes &&
-           record_get((bytes_t){bytes + at, s->bytes - at}, seed, &record)) {
+           next_record(j, (bytes_t){bytes + at, s->bytes - at}, seed, &record)) {
         err = take_record(j, s, &record, at, why);
         at += record_bytes(record.body.len);
     }
-    if (err == ERR_OK && is_last && !j->options.blind_to_torn_tails) {
+    if (err == ERR_OK && is_last) {
         err = scan_behind(s, bytes, at, &remains, why);
         if (err == ERR_OK) err = erase(j, s, at, remains, why);
     }

@@ -91,15 +91,13 @@ void record_put(const record_t *record, uint32_t seed, uint8_t *to) {
     put32(to, hash_crc32c(seed, to + 4, used - 4));
 }
 
-bool record_get(bytes_t from, uint32_t seed, record_t *ret_record) {
+bool record_get_blindly(bytes_t from, record_t *ret_record) {
     if (from.len < RECORD_HEADER_BYTES) return false;
     uint32_t len = get32(from.at + 4);
     uint8_t kind = from.at[8];
     if (kind != RECORD_ENTRY && kind != RECORD_HARD) return false;
     if (from.at[10] || from.at[11] || len > RECORD_BODY_BYTES_MAX) return false;
     if (record_bytes(len) > from.len) return false;
-    if (hash_crc32c(seed, from.at + 4, RECORD_HEADER_BYTES - 4 + len) != get32(from.at))
-        return false;
     *ret_record = (record_t){
         .kind = (record_kind_t)kind,
         .entry_kind = from.at[9],
@@ -108,5 +106,14 @@ bool record_get(bytes_t from, uint32_t seed, record_t *ret_record) {
         .term = get64(from.at + 24),
         .body = {from.at + RECORD_HEADER_BYTES, len},
     };
+    return true;
+}
+
+bool record_get(bytes_t from, uint32_t seed, record_t *ret_record) {
+    record_t record;
+    if (!record_get_blindly(from, &record)) return false;
+    uint32_t crc = hash_crc32c(seed, from.at + 4, RECORD_HEADER_BYTES - 4 + record.body.len);
+    if (crc != get32(from.at)) return false;
+    *ret_record = record;
     return true;
 }

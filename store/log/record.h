@@ -71,3 +71,5 @@ err_t record_get_segment(const uint8_t from[static RECORD_SEGMENT_HEADER_BYTES],
 void record_put(const record_t *record, uint32_t seed, uint8_t *to);
 // False: there is no whole, true record at the beginning of `from`. The body points into it.
 bool record_get(bytes_t from, uint32_t seed, record_t *ret_record) MUST_USE;
+// The same without looking at the checksum: what a careless log would take. For a canary only.
+bool record_get_blindly(bytes_t from, record_t *ret_record) MUST_USE;
