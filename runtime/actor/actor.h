@@ -65,8 +65,8 @@ void stage_run(stage_t *s);
 bool stage_is_busy(const stage_t *s);    // another round has work at once
 int64_t stage_next_us(const stage_t *s); // when a timer is due; INT64_MAX: never
 
-// ---- life
-// ----------------------------------------------------------------------------------------- Under
+// ---- life --------------------------------------------------------------------------------------
+// Under
 // the root (parent NULL) or under an actor of this stage. The policy is copied; NULL: defaults.
 err_t stage_spawn(stage_t *s, actor_t *parent, const actor_def_t *def, const char *name,
                   const void *args, const restart_policy_t *policy, actor_t **ret_actor,
@@ -83,8 +83,8 @@ void stage_stop_all(stage_t *s, const char *reason);             // reverse orde
 void stage_crash(stage_t *s);
 void stage_revive(stage_t *s);
 
-// ---- for links and other parts of the runtime that are actors
-// ------------------------------------- An actor that sees envelopes instead of unpacked messages.
+// ---- for links and other parts of the runtime that are actors ----------------------------------
+// An actor that sees envelopes instead of unpacked messages.
 typedef struct {
     // An envelope for an actor behind this link. *Taken* on ERR_OK; else the sender's ask fails
     // with this error (ERR_OVERLOADED: the lane is full; ERR_UNAVAILABLE: not connected), a tell is

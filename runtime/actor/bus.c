@@ -57,8 +57,7 @@ struct bus {
     _Atomic uint32_t len;
 };
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 bus_t *bus_new(void) {
     bus_t *bus = NEW(bus_t);
@@ -169,8 +168,7 @@ void bus_destroy(bus_t **bus) {
     free(b);
 }
 
-// ---- in
-// -------------------------------------------------------------------------------------------
+// ---- in ----------------------------------------------------------------------------------------
 
 static size_t deliver_chain(stage_t *stage, envelope_t *first) {
     size_t len = 0;
@@ -198,15 +196,7 @@ bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max) {
     return true;
 }
 
-bool bus_has_news(bus_port_t *port) {
-    int events = 0;
-    size_t size = sizeof events;
-    zmq_getsockopt(port->inbox, ZMQ_EVENTS, &events, &size);
-    return events & ZMQ_POLLIN;
-}
-
-// ---- out
-// ------------------------------------------------------------------------------------------
+// ---- out ---------------------------------------------------------------------------------------
 
 bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env) {
     assert(to < BUS_PORTS_MAX && to != port->number);

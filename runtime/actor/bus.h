@@ -47,20 +47,16 @@ bus_port_t *bus_port_new(bus_t *bus) MUST_USE;
 uint32_t bus_port_number(const bus_port_t *port);
 int bus_port_fd(const bus_port_t *port); // ZMQ_FD of the inbox; level-triggered epoll will do
 
-// ---- the port's own thread
-// ------------------------------------------------------------------------ Hands what has arrived
-// to the stage, up to about `envelopes_max`; true: there may be more.
+// ---- the port's own thread ---------------------------------------------------------------------
+// Hands what has arrived to the stage, up to about `envelopes_max`. True: there may be more, and the
+// fd need not say so: call again before sleeping.
 bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max);
 // Queue for another port; leaves with bus_flush. False: BUS_QUEUE_MAX is reached, nothing taken.
 bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env);
 // Sends the queues as far as the receivers take them. What must wait has its socket's fd put into
 // `epoll` (BUS_EPOLL_OUT): flush again when it rings.
 void bus_flush(bus_port_t *port, int epoll);
-// Has something arrived that the fd does not say any more? To be asked after sending, before
-// sleeping.
-bool bus_has_news(bus_port_t *port);
 
-// ---- any thread
-// -----------------------------------------------------------------------------------
+// ---- any thread --------------------------------------------------------------------------------
 void bus_order(bus_t *bus, uint32_t to, bus_order_t *order); // *taken*
 uint32_t bus_ports(bus_t *bus);                              // how many there are: 0 … n-1

@@ -43,8 +43,8 @@ uint64_t directory_next_incarnation(directory_t *d, const char *address, int64_t
 void directory_set(directory_t *d, const place_t *place);
 void directory_gone(directory_t *d, const char *address, uint64_t incarnation, const char *reason);
 
-// ---- for links
-// ------------------------------------------------------------------------------------ A link
+// ---- for links ---------------------------------------------------------------------------------
+// A link
 // registers each ActorEntry of a Hello with directory_set (port: actor_port(link), link: its own
 // name, process: the peer's) or directory_gone. A whole Hello: directory_link_begin, set each,
 // directory_link_end: what was not named between the two is gone.
@@ -53,8 +53,8 @@ void directory_link_end(directory_t *d, const name_t *link, uint64_t mark, const
 // The peer is not heard any more: all that this link carried to is gone.
 void directory_link_down(directory_t *d, const name_t *link, const char *reason);
 
-// ---- questions
-// ------------------------------------------------------------------------------------ Grows with
+// ---- questions ---------------------------------------------------------------------------------
+// Grows with
 // every change: a cached answer holds as long as it stands still.
 uint64_t directory_version(const directory_t *d);
 // A copy of the entry with references of its own (place_done); false: nobody known there.

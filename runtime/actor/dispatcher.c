@@ -3,8 +3,10 @@
 //   epoll (ZMQ_FD of the inbox, fds of actors, out-sockets that were full)  until the next timer
 //     └► begin ─► fds ─► inbox, up to a budget ─► run ─► flush ─► is there more? then no sleep
 //
-// ZMQ_FD tells edges of an inner queue, not messages: whether there is more is asked of the socket
-// (bus_has_news) after every send and before every sleep.
+// ZMQ_FD tells of commands to a socket, not of messages, and any call on the socket may swallow
+// them. The inbox is only ever received from, and until it says EAGAIN: what comes after that
+// rings the fd again. (Each out-socket has commands of its own; a link's sockets, which send and
+// receive, must look at ZMQ_EVENTS after every send.)
 #include "runtime/actor/dispatcher.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
@@ -41,8 +43,7 @@ struct dispatcher {
     bool joined;
 };
 
-// ---- hosting the stage
-// ----------------------------------------------------------------------------
+// ---- hosting the stage -------------------------------------------------------------------------
 
 static void host_clocks(void *arg, stage_clocks_t *ret) {
     *ret = (stage_clocks_t){clock_monotonic_us(), clock_boottime_ms() * 1000, clock_wall_ms()};
@@ -107,8 +108,7 @@ static void host_exhausted(void *arg, const char *reason) {
     d->options.exhausted(d->options.exhausted_arg, reason);
 }
 
-// ---- the loop
-// -------------------------------------------------------------------------------------
+// ---- the loop ----------------------------------------------------------------------------------
 
 // Milliseconds that epoll may sleep; rounded up, so that a timer is due when it wakes up.
 static int sleep_ms(const dispatcher_t *d) {
@@ -149,7 +149,7 @@ static void *run(void *arg) {
     struct epoll_event events[EVENTS_MAX];
     bool more = true;
     for (size_t round = 0; !d->stopping; round++) {
-        bool busy = more || stage_is_busy(d->stage) || bus_has_news(d->port);
+        bool busy = more || stage_is_busy(d->stage);
         int len = 0;
         if (!busy || round % BUSY_ROUNDS_PER_EPOLL == 0)
             len = epoll_wait(d->epoll, events, EVENTS_MAX, busy ? 0 : sleep_ms(d));
@@ -160,8 +160,7 @@ static void *run(void *arg) {
     return NULL;
 }
 
-// ---- calls from outside
-// ---------------------------------------------------------------------------
+// ---- calls from outside ------------------------------------------------------------------------
 
 typedef struct {
     bus_order_t order;
@@ -193,8 +192,7 @@ void dispatcher_call(dispatcher_t *d, void (*fn)(stage_t *stage, void *arg), voi
     pthread_mutex_destroy(&call.lock);
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 const char *dispatcher_name(const dispatcher_t *d) { return d->name; }
 uint32_t dispatcher_port(const dispatcher_t *d) { return bus_port_number(d->port); }

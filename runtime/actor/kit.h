@@ -80,7 +80,7 @@ typedef struct actor_def {
     bool starts_unready;            // a bare role does not reach it until actor_set_ready
 } actor_def_t;
 
-// ---- itself ---------------------------------------------------------------------------------------
+// ---- itself ------------------------------------------------------------------------------------
 void *actor_state(actor_t *me);
 arena_t *actor_arena(actor_t *me);              // cleared after each round of this actor
 const char *actor_address(const actor_t *me);   // "kubelet/node-1"
@@ -95,7 +95,7 @@ void actor_set_ready(actor_t *me, bool ready);  // may a bare role reach it?
 void actor_set_leader(actor_t *me, bool leader, uint64_t epoch);   // bare role -> this one; epoch rides on its sends
 void actor_exit(actor_t *me, const char *reason);   // ends after this call; the supervisor decides what then
 
-// ---- messages -------------------------------------------------------------------------------------
+// ---- messages ----------------------------------------------------------------------------------
 // `to`: "role/name", or a bare role (its leader, else any ready instance). Bodies are borrowed and
 // packed before the call returns.
 void actor_tell(actor_t *me, const char *to, const ProtobufCMessage *body);
@@ -132,7 +132,7 @@ uint64_t caller_epoch(const caller_t *caller);
 // with the trace of the request that waits for it).
 void actor_set_trace(actor_t *me, uint64_t trace_id);
 
-// ---- streams --------------------------------------------------------------------------------------
+// ---- streams -----------------------------------------------------------------------------------
 // Opener: an ask whose answers are numbered chunks, at most `window` of them unhandled. Each chunk
 // arrives at the row of its type with msg->tag; handling it gives credit back. The end arrives at
 // the row of actor.StreamEnd (err 0: all is well; ERR_GAP: a chunk was lost; ERR_UNAVAILABLE: the
@@ -156,7 +156,7 @@ bool actor_stream_send_blob(actor_t *me, uint64_t stream, const ProtobufCMessage
 void actor_stream_end(actor_t *me, uint64_t stream, err_t err, const char *why);
 void actor_stream_end_status(actor_t *me, uint64_t stream, err_t err, const char *why, bytes_t status);
 
-// ---- time, files ----------------------------------------------------------------------------------
+// ---- time, files -------------------------------------------------------------------------------
 // on_timer(tag) once, at or after now + delay_ms. One timer per tag: setting it again moves it.
 void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms);
 void actor_timer_cancel(actor_t *me, uint64_t tag);
@@ -166,7 +166,7 @@ void actor_settle_again(actor_t *me);           // one more settle next round, e
 void actor_watch_fd(actor_t *me, int fd, uint32_t epoll_events);
 void actor_unwatch_fd(actor_t *me, int fd);
 
-// ---- others ---------------------------------------------------------------------------------------
+// ---- others ------------------------------------------------------------------------------------
 // A child of this actor, on its dispatcher, ended with it. Restarted by the kit after a crash
 // (actor_exit with a reason, a kill) with back-off; a child that exits with reason NULL is done.
 err_t actor_spawn(actor_t *me, const actor_def_t *def, const char *name, const void *args, why_t *why);
@@ -178,7 +178,7 @@ void actor_demonitor(actor_t *me, const char *address);
 // Is there anybody at this address, or any ready one of this role, as far as this process knows?
 bool actor_is_known(const actor_t *me, const char *address);
 
-// ---- counting -------------------------------------------------------------------------------------
+// ---- counting ----------------------------------------------------------------------------------
 // Counters of this actor, shown by metrics: name as in Prometheus ("apiserver_requests_total").
 void actor_count(actor_t *me, const char *metric, int64_t add);
 void actor_gauge(actor_t *me, const char *metric, int64_t value);

@@ -39,8 +39,7 @@ faults_t *process_faults(const process_t *p) { return p->faults; }
 trace_t *process_trace(const process_t *p) { return p->trace; }
 arena_t *process_arena(process_t *p) { return &p->arena; }
 
-// ---- the directory's news, to every dispatcher
-// ----------------------------------------------------
+// ---- the directory's news, to every dispatcher -------------------------------------------------
 
 typedef struct {
     bus_order_t order;
@@ -69,8 +68,7 @@ static void on_directory(void *arg, const notice_t *notice) {
     }
 }
 
-// ---- giving up
-// ------------------------------------------------------------------------------------
+// ---- giving up ---------------------------------------------------------------------------------
 
 static void on_exhausted(void *arg, const char *reason) {
     process_t *p = arg;
@@ -92,8 +90,7 @@ const char *process_exit_reason(const process_t *p) {
     return reason;
 }
 
-// ---- spawning
-// -------------------------------------------------------------------------------------
+// ---- spawning ----------------------------------------------------------------------------------
 
 static dispatcher_t *dispatcher_find(const process_t *p, const char *name) {
     for (size_t i = 0; i < p->dispatchers.len; i++)
@@ -152,8 +149,7 @@ err_t process_add_dispatcher(process_t *p, const char *name, why_t *why) {
     return err;
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 static err_t start_system(process_t *p, why_t *why) {
     err_t err = process_add_dispatcher(p, "system", why);

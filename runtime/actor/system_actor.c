@@ -3,8 +3,7 @@
 #include "runtime/base/map.h"
 #include "runtime/base/vec.h"
 
-// ---- state
-// ----------------------------------------------------------------------------------------
+// ---- state -------------------------------------------------------------------------------------
 
 // A question passed on to every steward of this process.
 typedef struct {
@@ -30,8 +29,7 @@ static void trip_destroy(system_t *self, uint64_t tag) {
     free(t);
 }
 
-// ---- system: asking the stewards
-// ------------------------------------------------------------------
+// ---- system: asking the stewards ---------------------------------------------------------------
 
 typedef struct {
     arena_t *arena;
@@ -109,8 +107,7 @@ static void on_kill_or_pause(actor_t *me, const message_t *msg, const void *body
     ask_stewards(me, msg, &actor__done__descriptor, true);
 }
 
-// ---- system: what it knows itself
-// -----------------------------------------------------------------
+// ---- system: what it knows itself --------------------------------------------------------------
 
 static void reply_done(actor_t *me, const message_t *msg) {
     Actor__Done done = {PROTOBUF_C_MESSAGE_INIT(&actor__done__descriptor)};
@@ -145,8 +142,7 @@ static void on_trace(actor_t *me, const message_t *msg, const void *body) {
     actor_reply(me, msg, &hops.base);
 }
 
-// ---- system: life
-// ---------------------------------------------------------------------------------
+// ---- system: life ------------------------------------------------------------------------------
 
 static err_t system_start(actor_t *me, const void *args, why_t *why) {
     ((system_t *)actor_state(me))->args = args;
@@ -185,8 +181,7 @@ const actor_def_t system_actor = {
     .stop = system_stop,
 };
 
-// ---- steward
-// --------------------------------------------------------------------------------------
+// ---- steward -----------------------------------------------------------------------------------
 
 static void steward_list(actor_t *me, const message_t *msg, const void *body) {
     Actor__ActorInfos infos = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_infos__descriptor)};

@@ -41,8 +41,7 @@ static void must(err_t err, const why_t *why) {
     exit(1);
 }
 
-// ---- ball: bounces bodies back until enough have been seen
-// ------------------------------------------
+// ---- ball: bounces bodies back until enough have been seen -------------------------------------
 typedef struct {
     const char *other;
     bool serves;
@@ -86,8 +85,8 @@ static double inside(process_t *p) {
     return INSIDE_MESSAGES / (seconds(began) - 0.02);
 }
 
-// ---- source and drain: one way, between threads
-// ----------------------------------------------------- The drain says how far it is every quarter
+// ---- source and drain: one way, between threads ------------------------------------------------
+// The drain says how far it is every quarter
 // of a window: no more than two windows are under way.
 typedef struct {
     uint64_t count;
@@ -144,8 +143,7 @@ static double between(process_t *p) {
     return BETWEEN_MESSAGES / seconds(began);
 }
 
-// ---- raw libzmq
-// -------------------------------------------------------------------------------------
+// ---- raw libzmq --------------------------------------------------------------------------------
 static void *raw_context;
 static void *raw_push(void *arg) {
     void *push = zmq_socket(raw_context, ZMQ_PUSH);
@@ -196,8 +194,7 @@ static double raw_round_trip_us(void) {
     return us;
 }
 
-// ---- ask round trips
-// --------------------------------------------------------------------------------
+// ---- ask round trips ---------------------------------------------------------------------------
 static void echo_body(actor_t *me, const message_t *msg, const void *body) {
     actor_reply(me, msg, body);
 }
@@ -236,8 +233,7 @@ static double round_trip_us(process_t *p, const char *at, const char *name) {
     return seconds(began) * 1e6 / ROUND_TRIPS;
 }
 
-// ---- restarts
-// ---------------------------------------------------------------------------------------
+// ---- restarts ----------------------------------------------------------------------------------
 typedef struct {
     sem_t *done;
     int64_t killed_us, total_us, worst_us;
@@ -287,8 +283,7 @@ static void restarts(process_t *p, double *ret_mean_us, double *ret_worst_us) {
     *ret_worst_us = (double)k.worst_us;
 }
 
-// ---- many actors
-// ------------------------------------------------------------------------------------
+// ---- many actors -------------------------------------------------------------------------------
 typedef struct {
     uint64_t a, b;
 } small_t;

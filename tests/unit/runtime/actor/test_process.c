@@ -33,8 +33,7 @@ static void end(process_t **p) {
     ASSERT_NO_LEAKS();
 }
 
-// ---- bell: a test waits for it, an actor rings it
-// ---------------------------------------------------
+// ---- bell: a test waits for it, an actor rings it ----------------------------------------------
 typedef struct {
     sem_t sem;
 } bell_t;
@@ -46,8 +45,7 @@ static void bell_wait(bell_t *b) {
     cr_assert_eq(sem_timedwait(&b->sem, &until), 0, "nobody rang within 30 s");
 }
 
-// ---- echo
-// -------------------------------------------------------------------------------------------
+// ---- echo --------------------------------------------------------------------------------------
 typedef struct {
     uint64_t seen;
 } echo_t;
@@ -70,8 +68,7 @@ static const handler_t echo_rows[] = {
 };
 static const actor_def_t echo_actor = {"echo", sizeof(echo_t), .handlers = echo_rows};
 
-// ---- driver: asks `count` times with up to `window` under way, notes outcomes, then rings
-// -----------
+// ---- driver: asks `count` times with up to `window` under way, notes outcomes, then rings ------
 typedef struct {
     const char *to;
     uint64_t count, window;
@@ -167,8 +164,7 @@ Test(process, a_start_that_fails_is_told_and_leaves_nothing)
     end(&p);
 }
 
-// ---- hole: never answers
-// ----------------------------------------------------------------------------
+// ---- hole: never answers -----------------------------------------------------------------------
 static void hole_number(actor_t *me, const message_t *msg, const void *body) {}
 static const handler_t hole_rows[] = {{&actor__trace_query__descriptor, hole_number}, {0}};
 static const actor_def_t hole_actor = {"hole", 0, .handlers = hole_rows};
@@ -199,8 +195,7 @@ Test(process, more_than_a_mailbox_holds_is_refused_at_once)
     end(&p);
 }
 
-// ---- asker: one question of the test to an actor, the packed answer back
-// ------------------------------
+// ---- asker: one question of the test to an actor, the packed answer back -----------------------
 typedef struct {
     const char *to;
     const ProtobufCMessage *body;
@@ -371,8 +366,7 @@ Test(process, a_paused_actor_keeps_its_mail)
     end(&p);
 }
 
-// ---- giving up
-// --------------------------------------------------------------------------------------
+// ---- giving up ---------------------------------------------------------------------------------
 static void mayfly_timer(actor_t *me, uint64_t tag) { actor_exit(me, "short life"); }
 static err_t mayfly_start(actor_t *me, const void *args, why_t *why) {
     actor_timer(me, 1, 0);
@@ -392,8 +386,7 @@ Test(process, ends_itself_when_an_actor_used_up_its_restarts)
     end(&p);
 }
 
-// ---- files
-// ------------------------------------------------------------------------------------------
+// ---- files -------------------------------------------------------------------------------------
 typedef struct {
     int fd;
     bell_t bell;
@@ -426,15 +419,14 @@ Test(process, calls_an_actor_for_its_files_across_its_lives)
     close(args.fd);
 }
 
-// ---- early: asks without a deadline -----------------------------------------------------------
+// ---- early: asks without a deadline ------------------------------------------------------------
 static err_t early_start(actor_t *me, const void *args, why_t *why) {
     Actor__TraceQuery q = number(1);
     actor_ask(me, "echo/e", &q.base, 0, 1);
     return ERR_OK;
 }
 
-// ---- flood: both sides send without reading
-// ---------------------------------------------------------
+// ---- flood: both sides send without reading ----------------------------------------------------
 typedef struct {
     const char *to;
     uint64_t count;
