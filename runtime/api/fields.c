@@ -1,5 +1,6 @@
 #include "runtime/api/fields.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define F(json, at, via0, via1, flags, type, merge_key) \
     { json, merge_key, sizeof(json) - 1, at, {via0, via1}, flags, type }
@@ -10,6 +11,8 @@
 enum { SLOTS = 2048 };
 static_assert(SLOTS >= 2 * LENGTH_OF(API_TYPES), "the table must stay at most half full");
 static uint16_t slots[SLOTS]; // index into API_TYPES + 1; 0: free
+
+static atomic_bool filled;
 
 static size_t slot_of(const ProtobufCMessageDescriptor *d) {
     return (size_t)(((uintptr_t)d >> 4) * 0x9e3779b97f4a7c15ull >> 40) % SLOTS;
@@ -24,11 +27,12 @@ static void slots_fill(void) {
         while (slots[slot]) slot = (slot + 1) % SLOTS;
         slots[slot] = (uint16_t)(i + 1);
     }
+    atomic_store_explicit(&filled, true, memory_order_release);
 }
 
 const api_type_t *api_type_of(const ProtobufCMessageDescriptor *descriptor) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, slots_fill);
+    if (!atomic_load_explicit(&filled, memory_order_acquire)) pthread_once(&once, slots_fill);
     for (size_t slot = slot_of(descriptor); slots[slot]; slot = (slot + 1) % SLOTS) {
         const api_type_t *t = &API_TYPES[slots[slot] - 1];
         if (t->descriptor == descriptor) return t;

@@ -39,7 +39,7 @@ static void skip_space(parser_t *p) {
 // ---- strings
 // ------------------------------------------------------------------------------------- What stops
 // the fast walk through a string: quote, backslash, control characters.
-static bool stops(uint8_t c) { return c == '"' || c == '\\' || c < 0x20; }
+static const bool STOPS[256] = {['"'] = true, ['\\'] = true, [0 ... 0x1f] = true};
 
 static bool read_hex4(const char *s, uint32_t *ret_v) {
     uint32_t v = 0;
@@ -85,8 +85,9 @@ static err_t read_escape(parser_t *p, char **out) {
 // p->at is behind the opening quote.
 static err_t read_string(parser_t *p, const char **ret_text, size_t *ret_len) {
     char *start = p->at, *out;
-    while (p->at < p->end && !stops((uint8_t)*p->at)) p->at++;
-    for (out = p->at; p->at < p->end && *p->at != '"';) {
+    char *at = p->at;
+    while (!STOPS[(uint8_t)*at]) at++; // the NUL at the end stops it as well
+    for (out = p->at = at; p->at < p->end && *p->at != '"';) {
         if ((uint8_t)*p->at < 0x20)
             return refuse(p, ERR_MALFORMED, "a control character in a string");
         if (*p->at != '\\') {

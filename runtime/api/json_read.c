@@ -286,7 +286,9 @@ static void read_value(read_t *r, field_t *f, const api_type_t *type, void *to, 
     case PROTOBUF_C_TYPE_BYTES: read_bytes(r, to, node, path, owner); break;
     case PROTOBUF_C_TYPE_MESSAGE: {
         ProtobufCMessage *msg = *(ProtobufCMessage **)to;
-        if (!msg) msg = *(ProtobufCMessage **)to = msg_new(r->arena, f->descriptor);
+        // A field given twice: structs merge as in Go, special values are replaced.
+        if (!msg || type->special)
+            msg = *(ProtobufCMessage **)to = msg_new(r->arena, f->descriptor);
         if (!msg)
             r->no_memory = true;
         else if (type->special)
@@ -304,8 +306,11 @@ static void read_value(read_t *r, field_t *f, const api_type_t *type, void *to, 
 // The zero value that Go makes of a null inside a list or map.
 static void read_null(read_t *r, field_t *f, void *to) {
     if (f->type == PROTOBUF_C_TYPE_STRING) *(const char **)to = "";
-    if (f->type == PROTOBUF_C_TYPE_MESSAGE && !(*(void **)to = msg_new(r->arena, f->descriptor)))
+    if (f->type != PROTOBUF_C_TYPE_MESSAGE) return;
+    if (!(*(void **)to = msg_new(r->arena, f->descriptor)))
         r->no_memory = true;
+    else if (f->descriptor == &resource__quantity__descriptor)
+        (*(Resource__Quantity **)to)->string = "0";
 }
 
 static void read_list(read_t *r, field_t *f, const api_type_t *type, ProtobufCMessage *msg,
@@ -398,6 +403,10 @@ static void read_field(read_t *r, const api_field_t *row, ProtobufCMessage *msg,
         read_value(r, f, type, (char *)holder + f->offset, node, path, owner);
         bool has_flag = f->type != PROTOBUF_C_TYPE_STRING && f->type != PROTOBUF_C_TYPE_MESSAGE;
         if (has_flag) FIELD_AT(holder, f->quantifier_offset, protobuf_c_boolean) = true;
+        // A server writes "0" for a quantity that is not set, where Go has no pointer.
+        bool may_be_zero = type && type->special == SPECIAL_QUANTITY && !(row->flags & API_POINTER);
+        Resource__Quantity **q = (Resource__Quantity **)((char *)holder + f->offset);
+        if (may_be_zero && *q && (*q)->string && streq((*q)->string, "0")) *q = NULL;
     }
 }
 

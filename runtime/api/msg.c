@@ -14,7 +14,8 @@ void *msg_new(arena_t *arena, desc_t *type) {
         return msg;
     }
     msg->descriptor = type;
-    // proto3 strings are never NULL; proto2's have no default value.
+    if (api_type_of(type)) return msg; // proto2: no default values
+    // proto3 strings are never NULL.
     for (unsigned i = 0; i < type->n_fields; i++) {
         field_t *f = &type->fields[i];
         if (f->type == PROTOBUF_C_TYPE_STRING && f->label != PROTOBUF_C_LABEL_REPEATED &&
@@ -45,9 +46,9 @@ bool msg_field_is_map(desc_t *owner, field_t *f) {
     if (f->label != PROTOBUF_C_LABEL_REPEATED || f->type != PROTOBUF_C_TYPE_MESSAGE) return false;
     // A map entry is nested in the message that holds the map; API messages nest nothing else.
     desc_t *entry = f->descriptor;
+    if (entry->n_fields != 2 || !streq(entry->fields[0].name, "key")) return false;
     size_t len = strlen(owner->name);
-    return entry->n_fields == 2 && strncmp(entry->name, owner->name, len) == 0 &&
-           entry->name[len] == '.' && streq(entry->fields[0].name, "key") &&
+    return strncmp(entry->name, owner->name, len) == 0 && entry->name[len] == '.' &&
            streq(entry->fields[1].name, "value") && has_suffix(entry->name, "Entry");
 }
 
@@ -63,15 +64,13 @@ static bool scalar_is_zero(field_t *f, const void *at) {
     return bits == 0;
 }
 
-bool msg_field_is_set(const api_type_t *type, const ProtobufCMessage *msg, field_t *f) {
+bool msg_scalar_is_set(const api_type_t *type, const ProtobufCMessage *msg, field_t *f) {
     const void *at = (const char *)msg + f->offset;
-    if (f->label == PROTOBUF_C_LABEL_REPEATED)
-        return FIELD_IN(msg, f->quantifier_offset, size_t) > 0;
     bool oneof = f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
     if (oneof && FIELD_IN(msg, f->quantifier_offset, uint32_t) != f->id) return false;
-    if (f->type == PROTOBUF_C_TYPE_MESSAGE || f->type == PROTOBUF_C_TYPE_STRING) {
+    if (f->type == PROTOBUF_C_TYPE_MESSAGE) return *(void *const *)at != NULL;
+    if (f->type == PROTOBUF_C_TYPE_STRING) {
         if (!*(void *const *)at) return false;
-        if (f->type == PROTOBUF_C_TYPE_MESSAGE) return true;
     } else if (f->label == PROTOBUF_C_LABEL_OPTIONAL && !oneof &&
                !FIELD_IN(msg, f->quantifier_offset, protobuf_c_boolean)) {
         return false;
@@ -204,16 +203,20 @@ err_t msg_unpack(arena_t *arena, desc_t *type, bytes_t packed, void **ret_msg, w
 // ---- packing: back to front, so that each length is known when it is written
 // -----------------------
 typedef struct {
-    uint8_t *at;
-    size_t len;
-} packer_t; // at NULL: only count
+    uint8_t *end;    // behind the last byte of the buffer
+    size_t len, cap; // past `cap` it only counts
+} packer_t;
 
 static void put_bytes(packer_t *p, const void *bytes, size_t len) {
     p->len += len;
-    if (p->at && len) memcpy(p->at -= len, bytes, len);
+    if (p->len <= p->cap && len) memcpy(p->end - p->len, bytes, len);
 }
 
 static void put_varint(packer_t *p, uint64_t v) {
+    if (v < 0x80) {
+        if (++p->len <= p->cap) p->end[-(ptrdiff_t)p->len] = (uint8_t)v;
+        return;
+    }
     uint8_t out[10];
     size_t len = 0;
     do {
@@ -328,13 +331,22 @@ size_t msg_packed_size(const ProtobufCMessage *msg) {
     return p.len;
 }
 
+enum { SCRATCH_BYTES = 8192 }; // most objects fit and are packed in one pass
+
 bytes_t msg_pack(arena_t *arena, const ProtobufCMessage *msg) {
-    size_t size = msg_packed_size(msg);
+    uint8_t scratch[SCRATCH_BYTES];
+    packer_t p = {scratch + sizeof scratch, 0, sizeof scratch};
+    put_message(&p, msg);
+    size_t size = p.len;
     uint8_t *start = arena_alloc(arena, size);
     if (!start) return (bytes_t){0};
-    packer_t p = {.at = start + size};
+    if (size <= sizeof scratch) {
+        memcpy(start, p.end - size, size);
+        return (bytes_t){start, size};
+    }
+    p = (packer_t){start + size, 0, size};
     put_message(&p, msg);
-    assert(p.at == start && p.len == size);
+    assert(p.len == size);
     return (bytes_t){start, size};
 }
 

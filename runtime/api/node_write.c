@@ -19,18 +19,32 @@ static const char *short_escape(uint8_t c) {
     }
 }
 
-// Bytes that go out as they are. Above 0x7f only the lead bytes of what Go escapes or replaces
-// must stop us: E2 (U+2028, U+2029); our strings are valid UTF-8.
-static bool is_plain(uint8_t c) {
-    return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&' && c != 0xe2;
+// Bytes that do not go out as they are. Above 0x7f only E2 may begin what Go escapes (U+2028,
+// U+2029): our strings are valid UTF-8.
+static const bool ESCAPED[256] = {['"'] = true, ['\\'] = true, ['<'] = true,       ['>'] = true,
+                                  ['&'] = true, [0xe2] = true, [0 ... 0x1f] = true};
+
+enum { SHORT_STRING = 128 }; // with its quotes: most strings are short and plain
+
+static bool write_short(text_t *out, const char *s, size_t len) {
+    char quoted[SHORT_STRING];
+    if (len > sizeof quoted - 2) return false;
+    for (size_t i = 0; i < len; i++) {
+        if (ESCAPED[(uint8_t)s[i]]) return false;
+        quoted[i + 1] = s[i];
+    }
+    quoted[0] = quoted[len + 1] = '"';
+    text_addn(out, quoted, len + 2);
+    return true;
 }
 
 void json_write_string(text_t *out, const char *s, size_t len) {
+    if (write_short(out, s, len)) return;
     text_addc(out, '"');
     size_t start = 0;
     for (size_t i = 0; i < len;) {
         uint8_t c = (uint8_t)s[i];
-        if (is_plain(c)) {
+        if (!ESCAPED[c]) {
             i++;
             continue;
         }

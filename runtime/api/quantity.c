@@ -157,9 +157,17 @@ int64_t quantity_value(quantity_t q) { return rounded_up(q.nano, 1000 * 1000 * 1
 // ---- writing
 // -------------------------------------------------------------------------------------
 static const char *print(arena_t *arena, bool negative, wide_t mantissa, const char *suffix) {
-    assert(mantissa <= UINT64_MAX);
-    return arena_printf(arena, "%s%llu%s", negative ? "-" : "", (unsigned long long)mantissa,
-                        suffix);
+    char digits[DIGITS_MAX + 4]; // in nano units even Kubernetes' largest goes beyond 64 bits
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + (int)(mantissa % 10));
+    while (mantissa /= 10);
+    if (negative) digits[--at] = '-';
+    size_t len = sizeof digits - at, suffix_len = strlen(suffix);
+    char *text = arena_alloc(arena, len + suffix_len + 1);
+    if (!text) return NULL;
+    memcpy(text, digits + at, len);
+    memcpy(text + len, suffix, suffix_len);
+    return text;
 }
 
 // Trailing zeros move into the exponent, which stays a multiple of three.

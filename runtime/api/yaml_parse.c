@@ -133,7 +133,9 @@ static bool looks_like_time(const char *s) {
 enum { NUMBER_TEXT_MAX = 128 }; // longer words are no numbers that anybody means
 
 static word_t word_of(const char *s, size_t len, bool *ret_negative, uint64_t *ret_int) {
-    if (len == 0 || is_one_of(s, len, "~ null Null NULL")) return WORD_NULL;
+    if (len == 0) return WORD_NULL;
+    if (!strchr("+-.0123456789yYnNtTfFoO~<", s[0])) return WORD_STRING; // most words end here
+    if (is_one_of(s, len, "~ null Null NULL")) return WORD_NULL;
     if (is_one_of(s, len, "y Y yes Yes YES true True TRUE on On ON")) return WORD_TRUE;
     if (is_one_of(s, len, "n N no No NO false False FALSE off Off OFF")) return WORD_FALSE;
     if (is_one_of(s, len, "<<")) return WORD_MERGE;

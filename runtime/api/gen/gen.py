@@ -198,7 +198,8 @@ class SideTable:
         emitted = r['emitted_when_empty_%d.%d' % RELEASE] if r else 'no'
         if f.label == 'map':
             flags.add('MAP')
-        if m.key() in SPECIALS or (r and r['kind'] == 'ptr'):
+        # The epoch is a time: of times, only an absent one is unset.
+        if SPECIALS.get(m.key(), '').endswith('TIME') or (r and r['kind'] == 'ptr'):
             flags.add('POINTER')
         if emitted.startswith('yes'):
             flags.add('EMITTED')

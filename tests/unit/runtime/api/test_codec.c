@@ -84,6 +84,14 @@ Test(codec, special_types_have_their_own_form)
                 POD(META ",\"spec\":{\"volumes\":[{\"name\":\"e\",\"emptyDir\":{}}],\"containers\":"
                          "[{\"name\":\"c\",\"resources\":"
                          "{\"limits\":{\"cpu\":\"500m\",\"memory\":\"1Gi\"}}}]},\"status\":{}"));
+    // Nulls inside a map, and zero values that Go writes although they are not set.
+    expect_json(
+        POD("\"spec\":{\"containers\":[{\"name\":\"c\",\"livenessProbe\":{\"httpGet\":{}},"
+            "\"resources\":{\"limits\":{\"cpu\":null}}}]}"),
+        POD("\"metadata\":{\"creationTimestamp\":null},\"spec\":{\"containers\":[{\"name\":\"c\","
+            "\"resources\":{\"limits\":{\"cpu\":\"0\"}},\"livenessProbe\":{\"httpGet\":{\"port\":0}"
+            "}}]},"
+            "\"status\":{}"));
     expect_json("{\"kind\":\"Lease\",\"apiVersion\":\"coordination.k8s.io/"
                 "v1\",\"spec\":{\"renewTime\":\"2026-11-22T12:00:00.123456789Z\"}}",
                 "{\"kind\":\"Lease\",\"apiVersion\":\"coordination.k8s.io/"
