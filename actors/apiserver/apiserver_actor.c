@@ -140,7 +140,12 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     const Actor__Failure *failure = body;
     err_t err = failure->err > 0 && failure->err < ERR_MAX ? (err_t)failure->err : ERR_INTERNAL;
     switch (TAG_KIND(msg->tag)) {
-    case TAG_FEED_PAGE: feed_on_lost(me, err, or_empty(failure->why)); break;
+    case TAG_FEED_PAGE:
+    case TAG_FEED_WATCH: feed_on_lost(me, err, or_empty(failure->why)); break;
+    case TAG_RELAY: // the kubelet is not there, or refused to open
+        relay_on_end(me, TAG_REST(msg->tag), err, or_empty(failure->why),
+                     (bytes_t){failure->status.data, failure->status.len});
+        break;
     case TAG_READ: jobs_on_read_failed(me); break;
     case TAG_LEASE: jobs_on_lease(me, NULL); break;
     case TAG_ELECTION: leaders_on_swap(me, TAG_REST(msg->tag), NULL); break;

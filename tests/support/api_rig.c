@@ -1,35 +1,98 @@
 #include "tests/support/api_rig.h"
+#include "actors/store/disk_actor.h"
+#include "actors/store/store_actor.h"
 #include "runtime/api/kinds.h"
 #include <criterion/criterion.h>
 
 // ---- life
 // -------------------------------------------------------------------------------------------
-static bool has_namespace(void *arg) {
-    return fake_store_value(((api_rig_t *)arg)->store, "/registry/services/default/kubernetes");
+static void wait_for_first_objects(api_rig_t *rig) {
+    for (int i = 0; i < 100; i++) {
+        rig_get(rig, "v1", "Service", "default", "kubernetes");
+        if (!rig->err) return;
+        sim_run_for(rig->sim, 20);
+    }
+    cr_assert_fail("the first objects do not come");
+}
+
+static api_rig_t *rig_begin(uint64_t seed, const apiserver_args_t *args) {
+    api_rig_t *rig = NEW(api_rig_t);
+    rig->sim = sim_new(seed);
+    rig->args = *args;
+    rig->as = "test/t";
+    return rig;
+}
+
+static void spawn(api_rig_t *rig, const char *process, const actor_def_t *def, const void *args) {
+    why_t why;
+    cr_assert_eq(sim_spawn(rig->sim, "m1", process, def, "m1", args, &why), ERR_OK, "%s", why.text);
+}
+
+static void rig_finish(api_rig_t *rig) {
+    spawn(rig, "api", &apiserver_actor, &rig->args);
+    rig_wait_ready(rig);
+    if (!rig->args.without_first_objects) wait_for_first_objects(rig);
 }
 
 api_rig_t *rig_new_with(uint64_t seed, const apiserver_args_t *args) {
-    api_rig_t *rig = NEW(api_rig_t);
-    rig->sim = sim_new(seed);
+    api_rig_t *rig = rig_begin(seed, args);
     rig->store = fake_store_new();
-    rig->args = *args;
-    rig->as = "test/t";
-    why_t why;
-    err_t err = sim_spawn(rig->sim, "m1", "store", &fake_store_actor, "m1", rig->store, &why);
-    if (!err) err = sim_spawn(rig->sim, "m1", "api", &apiserver_actor, "m1", &rig->args, &why);
-    cr_assert_eq(err, ERR_OK, "%s", why.text);
-    if (!args->without_first_objects)
-        cr_assert(sim_run_until(rig->sim, has_namespace, rig, 10 * 1000), "the first objects come");
-    rig_wait_ready(rig);
+    spawn(rig, "store", &fake_store_actor, rig->store);
+    rig_finish(rig);
     return rig;
 }
 
 api_rig_t *rig_new(uint64_t seed) { return rig_new_with(seed, &apiserver_args_default); }
 
+// ---- the real store -----------------------------------------------------------------------------
+struct rig_disk {
+    files_t *files;
+    kv_t *kv;
+    disk_args_t disk;
+    store_args_t store;
+};
+
+static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
+    *ret_kv = ((struct rig_disk *)arg)->kv;
+    return ERR_OK;
+}
+static void take_kv_back(void *arg, kv_t **kv) { *kv = NULL; }
+
+static void crashed(void *arg) {
+    struct rig_disk *d = arg;
+    files_fake_crash(d->files);
+    kv_map_crash(d->kv);
+}
+
+api_rig_t *rig_new_on_real_store(uint64_t seed) {
+    api_rig_t *rig = rig_begin(seed, &apiserver_args_default);
+    struct rig_disk *d = rig->disk = NEW(struct rig_disk);
+    d->files = files_fake_new(seed);
+    d->kv = kv_map_new();
+    kv_map_flush_every(d->kv, 7);
+    d->disk = (disk_args_t){
+        .data_dir = "/data", .member = "m1", .files = d->files, .segment_bytes = 64 << 10};
+    d->store = (store_args_t){.data_dir = "/data",
+                              .member = "m1",
+                              .open_kv = lend_kv,
+                              .close_kv = take_kv_back,
+                              .kv_arg = d};
+    spawn(rig, "store", &disk_actor, &d->disk);
+    spawn(rig, "store", &store_actor, &d->store);
+    sim_on_crash(rig->sim, "store", crashed, d);
+    rig_finish(rig);
+    return rig;
+}
+
 void rig_destroy(api_rig_t **rig) {
     api_rig_t *one = x_steal(rig);
     sim_destroy(&one->sim);
     fake_store_destroy(&one->store);
+    if (one->disk) {
+        kv_destroy(&one->disk->kv);
+        files_fake_destroy(&one->disk->files);
+    }
+    free(one->disk);
     arena_done(&one->arena);
     free(one);
 }

@@ -18,6 +18,7 @@
 typedef struct {
     sim_t *sim;
     fake_store_t *store;
+    struct rig_disk *disk; // the real store's; NULL: a fake one
     apiserver_args_t args;
     arena_t arena;
     const char *as; // who asks: "test/t"
@@ -31,6 +32,9 @@ typedef struct {
 
 // Ready, with the four namespaces.
 api_rig_t *rig_new(uint64_t seed) MUST_USE;
+// On the real store (one member, its disk and its map in memory) in a process "store" of its own,
+// which sim_crash_process may crash: what was not synced is lost. rig->store is NULL then.
+api_rig_t *rig_new_on_real_store(uint64_t seed) MUST_USE;
 api_rig_t *rig_new_with(uint64_t seed, const apiserver_args_t *args) MUST_USE;
 void rig_destroy(api_rig_t **rig);
 void rig_run(api_rig_t *rig, int64_t ms);

@@ -320,7 +320,9 @@ Test(apiserver_roles, logs_come_from_the_pods_node)
     api_rig_t *rig = rig_new(1);
     rig_create(rig, POD("a"));
     rig_create(rig, POD("unbound"));
+    rig_create(rig, POD("gone"));
     rig_bind(rig, "default", "a", "n1");
+    rig_bind(rig, "default", "gone", "n9");
     spawn(rig, "n1", &chatty_kubelet, "n1", NULL);
     static const struct {
         const char *pod, *container, *says;
@@ -329,6 +331,7 @@ Test(apiserver_roles, logs_come_from_the_pods_node)
         {"a", "x", "END BAD_REQUEST container x is not valid for pod a\n"},
         {"b", "", "END NOT_FOUND pods \"b\" not found\n"},
         {"unbound", "", "END BAD_REQUEST pod unbound does not have a host assigned\n"},
+        {"gone", "", "END UNAVAILABLE nobody is known at this address\n"},
     };
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         text_t story = TEXT_HEAP;
