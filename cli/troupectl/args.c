@@ -104,7 +104,9 @@ static bool read_targets(ctl_t *ctl, size_t first, target_vec_t *targets) {
             vec_push(&named, ((target_t){targets->at[i].kind, ctl->words.at[w]}));
     vec_done(targets);
     *targets = named;
-    for (size_t w = first + 1; w < ctl->words.len; w++)
+    // Only actors have a slash in their names: they are addresses.
+    bool are_actors = kinds_len == 1 && streq(targets->at[0].kind->name, "Actor");
+    for (size_t w = first + 1; w < ctl->words.len && !are_actors; w++)
         if (strchr(ctl->words.at[w], '/')) {
             refuse(
                 "there is no need to specify a resource type as a separate argument when passing "

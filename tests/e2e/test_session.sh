@@ -82,7 +82,7 @@ spec:
 refused "an unknown field" 'bad.yaml:6.*spec\.containers\[0\]\.imag' "$POD, imag: x}"
 refused "YAML that is none" 'bad.yaml:[0-9]+' 'a: [b'
 refused "a port out of range" 'spec\.containers\[0\]\.ports\[0\]\.containerPort: Invalid value: 70000' "$POD, ports: [{containerPort: 70000}]}"
-refused "a wrong type" 'spec\.containers\[0\]\.ports\[0\]\.containerPort' "$POD, ports: [{containerPort: many}]}"
+refused "a wrong type" 'bad.yaml:6: .*spec\.containers\.ports\.containerPort of type int32' "$POD, ports: [{containerPort: many}]}"
 refused "a bad quantity" 'quantit' "$POD, resources: {limits: {cpu: 1x}}}"
 refused "an unknown kind" 'no matches for kind|unknown kind|Frog' 'apiVersion: v1
 kind: Frog'
