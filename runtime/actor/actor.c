@@ -200,6 +200,7 @@ static ask_t *ask_new(actor_t *me, envelope_t *e, const char *to, int64_t timeou
     ask->tag = tag;
     ask->trace_id = s->trace_id;
     ask->to = route_known(r) ? name_ref(r->place.address) : name_new(to);
+    ++*stage_awaited(s, ask->to);
     ask->to_incarnation = r->place.incarnation;
     imap_put(&actor_desk(me)->asks, ask->id, ask);
     alarms_set(&s->alarms, &ask->alarm, s->clocks.monotonic_us + timeout_ms * 1000);
@@ -250,6 +251,7 @@ uint64_t actor_open(actor_t *me, const char *to, const ProtobufCMessage *body, u
 
 void ask_destroy(stage_t *s, ask_t *ask) {
     alarms_cancel(&s->alarms, &ask->alarm);
+    --*stage_awaited(s, ask->to);
     name_unref(&ask->to);
     free(ask);
 }
@@ -587,22 +589,33 @@ void actor_notice(stage_t *s, actor_t *a, const notice_t *gone) {
 
 // ---- files -------------------------------------------------------------------------------------
 
+static void host_watch(actor_t *me, int fd, uint32_t events) {
+    me->stage->options.host.watch_fd(me->stage->options.host.arg, me, fd, events);
+}
+
 void actor_watch_fd(actor_t *me, int fd, uint32_t epoll_events) {
     assert(epoll_events && me->def->on_fd);
     desk_t *desk = actor_desk(me);
-    bool known = false;
-    for (size_t i = 0; i < desk->fds.len; i++) known |= desk->fds.at[i] == fd;
-    if (!known) vec_push(&desk->fds, fd);
-    me->stage->options.host.watch_fd(me->stage->options.host.arg, me, fd, epoll_events);
+    size_t i = 0;
+    while (i < desk->fds.len && desk->fds.at[i].fd != fd) i++;
+    if (i == desk->fds.len) vec_push(&desk->fds, ((watched_fd_t){.fd = fd}));
+    desk->fds.at[i].events = epoll_events;
+    if (!me->paused) host_watch(me, fd, epoll_events);
 }
 
 void actor_unwatch_fd(actor_t *me, int fd) {
     for (size_t i = 0; me->desk && i < me->desk->fds.len; i++) {
-        if (me->desk->fds.at[i] != fd) continue;
+        if (me->desk->fds.at[i].fd != fd) continue;
         vec_swap_remove(&me->desk->fds, i);
-        me->stage->options.host.watch_fd(me->stage->options.host.arg, me, fd, 0);
+        host_watch(me, fd, 0);
         return;
     }
+}
+
+// A paused actor's files would ring without end.
+void actor_pause_fds(actor_t *a, bool paused) {
+    for (size_t i = 0; a->desk && i < a->desk->fds.len; i++)
+        host_watch(a, a->desk->fds.at[i].fd, paused ? 0 : a->desk->fds.at[i].events);
 }
 
 // ---- counting ----------------------------------------------------------------------------------
@@ -643,7 +656,7 @@ void actor_clear_desk(stage_t *s, actor_t *a) {
         actor_demonitor(a, address);
         free(address);
     }
-    while (desk->fds.len) actor_unwatch_fd(a, desk->fds.at[desk->fds.len - 1]);
+    while (desk->fds.len) actor_unwatch_fd(a, desk->fds.at[desk->fds.len - 1].fd);
     vec_done(&desk->watched);
     for (size_t i = 0; i < desk->counters.len; i++) free(desk->counters.at[i].metric);
     vec_done(&desk->counters);

@@ -1,5 +1,6 @@
 #include "runtime/actor/envelope.h"
 #include "runtime/actor/kit.h"
+#include "runtime/base/hash.h"
 
 name_t *name_new(const char *text) {
     size_t len = strlen(text);
@@ -7,6 +8,7 @@ name_t *name_new(const char *text) {
     name_t *name = mem_resize(NULL, sizeof *name + len + 1);
     const char *slash = memchr(text, '/', len);
     atomic_init(&name->refs, 1);
+    name->hash = hash_fnv32a(text, len);
     name->len = (uint16_t)len;
     name->role_len = (uint16_t)(slash ? slash - text : (ptrdiff_t)len);
     memcpy(name->text, text, len + 1);

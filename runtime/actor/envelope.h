@@ -9,6 +9,7 @@
 
 typedef struct {
     _Atomic uint32_t refs;
+    uint32_t hash;
     uint16_t len, role_len; // "kubelet/n1": 10 and 7; a bare role has role_len == len
     char text[];
 } name_t;

@@ -355,6 +355,7 @@ void stage_kill(stage_t *s, actor_t *a, const char *reason) {
 void stage_pause(stage_t *s, actor_t *a, bool paused) {
     if (a->paused == paused) return;
     a->paused = paused;
+    actor_pause_fds(a, paused);
     if (paused) {
         queue_remove(a);
         return;

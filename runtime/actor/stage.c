@@ -7,7 +7,7 @@
 #include "runtime/base/log.h"
 
 enum {
-    ROUTES_MAX = 64 * 1024, // cached addresses; then the cache starts afresh
+    ROUTES_MAX = 16 * 1024, // cached addresses; then the cache starts afresh
     TICK_EVERY = 16,        // messages between two looks at the round's time budget
     REORDER_US_MAX = 10 * 1000,
 };
@@ -443,7 +443,8 @@ static void tell_watchers(stage_t *s, const notice_t *n) {
 
 void stage_notice(stage_t *s, const notice_t *n) {
     tell_watchers(s, n);
-    for (size_t i = 0; n->gone && i < s->order.len; i++)
+    bool matters = n->gone && *stage_awaited(s, n->place.address);
+    for (size_t i = 0; matters && i < s->order.len; i++)
         if (s->order.at[i] && s->order.at[i]->desk) actor_notice(s, s->order.at[i], n);
     for (size_t i = 0; i < s->gateways.len; i++) {
         actor_t *link = s->gateways.at[i];

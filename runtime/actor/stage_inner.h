@@ -41,6 +41,11 @@ typedef struct {
     int64_t value;
 } counter_t;
 
+typedef struct {
+    int fd;
+    uint32_t events;
+} watched_fd_t;
+
 // What only some actors need; made on first use, so that an idle actor stays small.
 typedef struct {
     imap_t asks;           // id -> ask_t
@@ -50,7 +55,7 @@ typedef struct {
     uint64_t last_stream;
     VEC(name_t *) watched; // addresses it monitors; owned
     VEC(counter_t) counters;
-    VEC(int) fds;
+    VEC(watched_fd_t) fds;
 } desk_t;
 
 typedef struct actor_list {
@@ -115,6 +120,8 @@ typedef struct {
     VEC(watcher_t) watchers;
 } watchers_t;
 
+enum { AWAITED_SLOTS = 4096 };
+
 struct stage {
     stage_options_t options;
     stage_clocks_t clocks; // frozen for the round
@@ -127,6 +134,9 @@ struct stage {
     map_t routes;          // text -> route_t
     map_t watchers;        // address -> watchers_t
     VEC(actor_t *) gateways;
+    // How many asks and streams wait for an address with this hash: a death that nobody here waits
+    // for, as nearly all are, costs one look instead of one through every actor's tables.
+    uint32_t awaited[AWAITED_SLOTS];
     alarms_t alarms;
     actor_list_t ready, serving; // with something to do: next round; this round, not yet served
     VEC(actor_t *) touched;
@@ -151,6 +161,9 @@ void stage_self(stage_t *s, actor_t *a, name_t *from, uint64_t in_reply_to,
                 const ProtobufCMessage *body);
 void stage_call_begin(stage_t *s, actor_t *a, uint64_t trace_id);
 void stage_call_end(stage_t *s, actor_t *a); // counts, and buries an actor that wants to exit
+static inline uint32_t *stage_awaited(stage_t *s, const name_t *name) {
+    return &s->awaited[name->hash % AWAITED_SLOTS];
+}
 const route_t *stage_resolve(stage_t *s, const char *to);
 bool route_known(const route_t *route);
 void queue_remove(actor_t *a);
@@ -165,7 +178,8 @@ void life_sweep(stage_t *s);               // frees what was buried
 desk_t *actor_desk(actor_t *a);                             // made when it is not there yet
 void actor_handle(stage_t *s, actor_t *a, envelope_t *env); // borrowed
 void actor_alarm(stage_t *s, actor_t *a, alarm_t *alarm);   // a timer or an ask's deadline
-void actor_resume_timers(stage_t *s, actor_t *a);           // after a pause
+void actor_pause_fds(actor_t *a, bool paused);
+void actor_resume_timers(stage_t *s, actor_t *a); // after a pause
 // `gone` does not live any more: fail what this actor waits for from it.
 void actor_notice(stage_t *s, actor_t *a, const notice_t *gone);
 void *actor_unpack_kits(actor_t *a,

@@ -47,6 +47,7 @@ static void stream_destroy(actor_t *a, stream_t *st) {
         while (first->next != st) first = first->next;
         first->next = st->next;
     }
+    --*stage_awaited(a->stage, st->opener);
     name_unref(&st->opener);
     free(st);
 }
@@ -94,6 +95,7 @@ uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_wi
     st->handle = ++desk->last_stream;
     st->key = stream_key(msg->from, msg->from_incarnation, msg->id);
     st->opener = name_new(msg->from);
+    ++*stage_awaited(me->stage, st->opener);
     st->opener_incarnation = msg->from_incarnation;
     st->ask_id = msg->id;
     st->trace_id = msg->trace_id;
@@ -229,8 +231,10 @@ void stream_clear(actor_t *a) {
     size_t at = 0;
     void *value;
     while (imap_next(&a->desk->streams, &at, NULL, &value)) {
-        name_unref(&((stream_t *)value)->opener);
-        free(value);
+        stream_t *st = value;
+        --*stage_awaited(a->stage, st->opener);
+        name_unref(&st->opener);
+        free(st);
     }
     imap_done(&a->desk->streams);
     imap_done(&a->desk->streams_by_key);

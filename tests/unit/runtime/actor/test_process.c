@@ -419,6 +419,26 @@ Test(process, calls_an_actor_for_its_files_across_its_lives)
     close(args.fd);
 }
 
+Test(process, a_paused_actor_is_not_called_for_its_files)
+{
+    process_t *p = two_dispatchers();
+    fd_args_t args = {.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    bell_init(&args.bell);
+    spawn(p, "a", &fd_actor, "f", &args);
+    Actor__PauseActor pause = {PROTOBUF_C_MESSAGE_INIT(&actor__pause_actor__descriptor)};
+    pause.address = "fd/f";
+    cr_assert_not_null(say(p, &pause.base));
+    eventfd_write(args.fd, 1);
+    Actor__ListActors list = {PROTOBUF_C_MESSAGE_INIT(&actor__list_actors__descriptor)};
+    cr_assert_not_null(say(p, &list.base)); // its dispatcher has been round since
+    cr_assert_neq(sem_trywait(&args.bell.sem), 0);
+    pause.resume = true;
+    cr_assert_not_null(say(p, &pause.base));
+    bell_wait(&args.bell);
+    end(&p);
+    close(args.fd);
+}
+
 // ---- early: asks without a deadline ------------------------------------------------------------
 static err_t early_start(actor_t *me, const void *args, why_t *why) {
     Actor__TraceQuery q = number(1);
