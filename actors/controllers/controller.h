@@ -20,6 +20,7 @@
 #include "runtime/actor/recorder.h"
 #include "runtime/actor/workqueue.h"
 #include "runtime/api/codec.h"
+#include "runtime/api/msg.h"
 #include "runtime/api/pod.h"
 
 // The kinds that controllers follow, each by one informer for all of them.
@@ -45,7 +46,7 @@ typedef enum {
     WRITE_UPDATE,
     WRITE_PATCH,
     WRITE_DELETE,
-    WRITE_OTHER,
+    WRITE_DELETE_ALL,
 } write_verb_t;
 typedef struct write {
     uint64_t ask_id;
@@ -54,6 +55,7 @@ typedef struct write {
     const kind_t *kind;
     char *namespace_, *name;
     write_verb_t verb;
+    int64_t deleted; // of a WRITE_DELETE_ALL that worked
 } write_t;
 
 typedef struct controller_def {
@@ -66,6 +68,8 @@ typedef struct controller_def {
     // failure NULL: it worked. May be NULL.
     void (*outcome)(controller_t *c, const write_t *w, const ProtobufCMessage *obj,
                     const api_failure_t *failure);
+    // What the API servers hear of the nodes; NULL: the telling begins or ends
+    // (controller_hears_nodes says which), and what was told before counts no more.
     void (*on_ages)(controller_t *c, const Api__NodeAges *ages);
     void (*stop)(controller_t *c);
 } controller_def_t;
@@ -74,6 +78,8 @@ extern const controller_def_t *const controller_rows[]; // ends with NULL
 // ---- for a controller's own functions
 // -------------------------------------------------------------
 void *controller_state(controller_t *c);
+bool controller_leads(const controller_t *c); // and is caught up: may it act?
+bool controller_hears_nodes(const controller_t *c);
 const controllers_args_t *controller_args(const controller_t *c);
 actor_t *controller_actor(controller_t *c);
 arena_t *controller_arena(controller_t *c); // the round's
@@ -112,6 +118,7 @@ void controller_event(controller_t *c, const kind_t *k, const ProtobufCMessage *
 
 // ---- small things many controllers need
 // ----------------------------------------------------------- The owner that controls it, or NULL.
+bool kind_has_verb(const kind_t *k, const char *verb);
 const Meta__OwnerReference *owner_that_controls(const Meta__ObjectMeta *meta);
 bool owner_is(const Meta__OwnerReference *ref, const char *group,
               const char *kind); // any version of the group

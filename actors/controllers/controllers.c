@@ -2,11 +2,8 @@
 #include "actors/controllers/rows.h"
 
 const controller_def_t *const controller_rows[] = {
-    &nodeipam_controller,
-    &replicaset_controller,
-    &deployment_controller,
-    &endpoints_controller,
-    NULL,
+    &nodeipam_controller,   &namespace_controller,  &nodelife_controller,  &podgc_controller,
+    &replicaset_controller, &deployment_controller, &endpoints_controller, NULL,
 };
 
 const Meta__OwnerReference *owner_that_controls(const Meta__ObjectMeta *meta) {

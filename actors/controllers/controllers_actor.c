@@ -94,6 +94,8 @@ typedef struct controllers {
 // -------------------------------------------------------------------------
 
 void *controller_state(controller_t *c) { return c->state; }
+bool controller_leads(const controller_t *c) { return c->shell->catch_up.is_done; }
+bool controller_hears_nodes(const controller_t *c) { return c->shell->ages_stream != 0; }
 const controllers_args_t *controller_args(const controller_t *c) { return c->shell->args; }
 actor_t *controller_actor(controller_t *c) { return c->shell->me; }
 arena_t *controller_arena(controller_t *c) { return actor_arena(c->shell->me); }
@@ -189,7 +191,7 @@ void controller_delete_all(controller_t *c, const kind_t *k, const char *ns) {
         .options = &options,
     };
     uint64_t id = actor_ask(c->shell->me, API_SERVER, &all.base, API_TIMEOUT_MS, TAG_WRITE);
-    remember(c, id, k, ns, "", WRITE_OTHER);
+    remember(c, id, k, ns, "", WRITE_DELETE_ALL);
 }
 
 void controller_look(controller_t *c, const write_t *w) {
@@ -249,7 +251,7 @@ static write_t *write_of(controllers_t *self, const message_t *msg) {
 
 static void learn(const write_t *w, const Api__Reply *reply, const ProtobufCMessage *obj) {
     informer_t *inf = controller_informer_of(w->controller, w->kind);
-    if (!inf || w->verb == WRITE_OTHER) return;
+    if (!inf || w->verb == WRITE_DELETE_ALL) return;
     bool is_gone = w->verb == WRITE_DELETE && reply->outcome == API__OUTCOME__DELETED;
     if (is_gone)
         informer_learn_deleted(inf, w->namespace_, w->name, reply->revision);
@@ -270,7 +272,14 @@ static void on_reply(actor_t *me, const message_t *msg, const void *body) {
 
 static void on_delete_collection_reply(actor_t *me, const message_t *msg, const void *body) {
     write_t *w = write_of(actor_state(me), msg);
-    if (w) settle_write(w, NULL, NULL);
+    if (!w) return;
+    w->deleted = ((const Api__DeleteCollectionReply *)body)->deleted;
+    settle_write(w, NULL, NULL);
+}
+
+static void tell_ages(controllers_t *self, const Api__NodeAges *ages) {
+    for (size_t i = 0; i < self->all_len; i++)
+        if (self->all[i].def->on_ages) self->all[i].def->on_ages(&self->all[i], ages);
 }
 
 static void open_ages(controllers_t *self) {
@@ -280,10 +289,12 @@ static void open_ages(controllers_t *self) {
     };
     self->ages_stream =
         actor_open(self->me, API_SERVER, &watch.base, STREAM_WINDOW_DEFAULT, TAG_AGES);
+    tell_ages(self, NULL);
 }
 
 static void on_lost_ages(controllers_t *self) {
     self->ages_stream = 0;
+    tell_ages(self, NULL);
     actor_timer(self->me, TAG_AGES, AGES_RETRY_MS);
 }
 
@@ -318,9 +329,7 @@ static void on_stream_end(actor_t *me, const message_t *msg, const void *body) {
 }
 
 static void on_ages(actor_t *me, const message_t *msg, const void *body) {
-    controllers_t *self = actor_state(me);
-    for (size_t i = 0; i < self->all_len; i++)
-        if (self->all[i].def->on_ages) self->all[i].def->on_ages(&self->all[i], body);
+    tell_ages(actor_state(me), body);
 }
 
 static void on_elect_reply(actor_t *me, const message_t *msg, const void *body) {
@@ -450,7 +459,7 @@ static void follow(controllers_t *self, const kind_t *kind, const index_fn *inde
     vec_push(&self->followed, followed);
 }
 
-static bool has_verb(const kind_t *k, const char *verb) {
+bool kind_has_verb(const kind_t *k, const char *verb) {
     size_t len = strlen(verb);
     for (const char *at = k->verbs; at && (at = strstr(at, verb)); at += len)
         if ((at == k->verbs || at[-1] == ' ') && (at[len] == ' ' || !at[len])) return true;
@@ -469,8 +478,8 @@ void controller_follow_all(controller_t *c, any_changed_fn changed, void *arg) {
     if (self->any.len > 1) return;
     const kind_t *kind;
     for (size_t i = 0; (kind = kind_at(i)); i++) {
-        bool skip = kind->stored_as || !has_verb(kind, "watch") || streq(kind->name, "Event") ||
-                    is_followed(self, kind);
+        bool skip = kind->stored_as || !kind_has_verb(kind, "watch") ||
+                    streq(kind->name, "Event") || is_followed(self, kind);
         if (!skip) follow(self, kind, NULL, metadata_alone);
     }
     for (size_t i = 0; i < self->followed.len; i++)

@@ -17,7 +17,9 @@ typedef struct {
 } wish_t;
 
 static api_rig_t *cluster(uint64_t seed, int nodes) {
-    api_rig_t *rig = rig_new(seed);
+    apiserver_args_t args = apiserver_args_default;
+    args.default_toleration_seconds = 1;
+    api_rig_t *rig = rig_new_with(seed, &args);
     sim_set_latency(rig->sim, 50, 500);
     why_t why;
     cr_assert_eq(sim_spawn(rig->sim, "m1", "control", &scheduler_actor, "m1", NULL, &why), ERR_OK);
@@ -95,8 +97,7 @@ Test(cluster, every_node_gets_its_pod_range)
 static bool serves_two(void *arg) {
     wish_t *wish = arg;
     arena_t arena = {0};
-    const blob_t *value =
-        fake_store_blob(wish->rig->store, "/registry/endpoints/default/web");
+    const blob_t *value = fake_store_blob(wish->rig->store, "/registry/endpoints/default/web");
     const Core__Endpoints *e =
         value ? object_decode_stored(&arena, kind_find("", "v1", "Endpoints"), blob_bytes(value))
               : NULL;
@@ -181,5 +182,67 @@ Test(cluster, the_same_seed_gives_the_same_run)
     storm(43, &other);
     cr_assert_eq(one, two);
     cr_assert_neq(one, other);
+    ASSERT_NO_LEAKS();
+}
+
+static bool is_not_ready(void *arg) { return !is_ready(arg); }
+
+static bool is_unknown(void *arg) {
+    wish_t *wish = arg;
+    arena_t arena = {0};
+    const blob_t *value = fake_store_blob(wish->rig->store, "/registry/minions/node-1");
+    if (!value) value = fake_store_blob(wish->rig->store, "/registry/nodes/node-1");
+    const Core__Node *node =
+        value ? object_decode_stored(&arena, kind_find("", "v1", "Node"), blob_bytes(value)) : NULL;
+    bool so = false;
+    for (size_t i = 0; node && i < node->status->n_conditions; i++)
+        so |= streq(node->status->conditions[i]->type, "Ready") &&
+              streq(node->status->conditions[i]->status, "Unknown");
+    arena_done(&arena);
+    return so;
+}
+
+Test(cluster, pods_of_a_dead_node_come_up_elsewhere)
+{
+    api_rig_t *rig = cluster(4, 3);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "6")), "CREATED");
+    expect_ready(rig, "web", 6);
+    wish_t wish = {rig, "web", 6};
+    int64_t dead_ms = sim_now_ms(rig->sim);
+    sim_crash_process(rig->sim, "node-1");
+    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, DEADLINE_MS));
+    cr_assert_leq(sim_now_ms(rig->sim) - dead_ms, 1000, "noticed after %lld ms",
+                  (long long)(sim_now_ms(rig->sim) - dead_ms));
+    cr_assert(sim_run_until(rig->sim, is_not_ready, &wish, DEADLINE_MS));
+    expect_ready(rig, "web", 6);
+    cr_assert_leq(sim_now_ms(rig->sim) - dead_ms, 3500, "replaced after %lld ms",
+                  (long long)(sim_now_ms(rig->sim) - dead_ms));
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+static bool namespace_is_gone(void *arg) {
+    return !fake_store_blob(((api_rig_t *)arg)->store, "/registry/namespaces/team");
+}
+
+Test(cluster, a_deleted_namespace_takes_everything_with_it)
+{
+    api_rig_t *rig = cluster(5, 2);
+    cr_assert_str_eq(rig_create(rig, "{kind: Namespace, apiVersion: v1, metadata: {name: team}}"),
+                     "CREATED");
+    cr_assert_str_eq(
+        rig_create(rig, "{kind: ConfigMap, apiVersion: v1, metadata: {name: c, namespace: team}}"),
+        "CREATED");
+    cr_assert_str_eq(rig_create(rig, "{kind: Pod, apiVersion: v1, metadata: {name: p, namespace: "
+                                     "team}, spec: {containers: [{name: c, image: i}]}}"),
+                     "CREATED");
+    sim_run_for(rig->sim, 1000);
+    cr_assert_str_eq(rig_get(rig, "v1", "ServiceAccount", "team", "default"), "UNCHANGED");
+    rig_delete(rig, "v1", "Namespace", "", "team");
+    cr_assert(sim_run_until(rig->sim, namespace_is_gone, rig, DEADLINE_MS));
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/team/"), 0);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/configmaps/team/"), 0);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/serviceaccounts/team/"), 0);
+    rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
