@@ -94,7 +94,7 @@ static bool may_repel(controller_t *c, int64_t *ret_wait_ms) {
     size_t away = 0;
     for (size_t i = 0; i < nodes.len; i++) {
         uintptr_t voice = (uintptr_t)map_get(&state->voices, nodes.at[i]->name);
-        away += voice == VOICE_SILENT || !node_is_ready(RECORD_AS(Core__Node, nodes.at[i]));
+        away += voice == VOICE_SILENT || !nodelife_is_ready(RECORD_AS(Core__Node, nodes.at[i]));
     }
     *ret_wait_ms = 1000;
     if (away == nodes.len) return false;

@@ -29,7 +29,9 @@ static bool condition_is(const Core__NodeStatus *s, const char *type, const char
     return c && streq(or_empty(c->status), status);
 }
 
-bool node_is_ready(const Core__Node *node) { return condition_is(node->status, "Ready", "True"); }
+bool nodelife_is_ready(const Core__Node *node) {
+    return condition_is(node->status, "Ready", "True");
+}
 
 // ---- conditions of a silent node
 // ------------------------------------------------------------------
@@ -71,7 +73,7 @@ static void plan_conditions(const nodelife_view_t *v, arena_t *arena, nodelife_p
     for (size_t j = 0; j < LENGTH_OF(types); j++)
         if (!done[j]) s->conditions[s->n_conditions++] = unknown_condition(v, arena, types[j]);
     plan->status = s;
-    plan->became_not_ready = node_is_ready(v->node);
+    plan->became_not_ready = nodelife_is_ready(v->node);
 }
 
 // ---- taints

@@ -41,4 +41,4 @@ void nodelife_plan(const nodelife_view_t *view, arena_t *arena, nodelife_plan_t 
 void nodelife_plan_print(const nodelife_plan_t *plan, text_t *out);
 
 // Ready is neither False nor Unknown.
-bool node_is_ready(const Core__Node *node);
+bool nodelife_is_ready(const Core__Node *node);
