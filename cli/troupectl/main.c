@@ -18,6 +18,8 @@ static const verb_t verbs[] = {
      GET_OPTIONS, cmd_get,
      "troupectl get pods -o wide\ntroupectl get deploy,svc\ntroupectl get pods -l app=web -w\n"
      "troupectl get pod web -o jsonpath='{.status.podIP}'\ntroupectl get actors"},
+    {"describe", "TYPE [NAME…] | TYPE/NAME…", "show all about an object, its events too",
+     "selector all-namespaces", cmd_describe, "troupectl describe pod web"},
     {"create", "-f FILE | deployment|namespace|configmap|… NAME",
      "make objects from manifests, or by a short form",
      "filename recursive output dry-run image replicas port", cmd_create,
