@@ -120,14 +120,16 @@ static const char *watch(const connector_t *self, lane_kind_t kind) {
     return ended;
 }
 
-// True: there is more to read.
-static bool read_lanes(connector_t *self) {
+static void read_lanes(connector_t *self) {
     receive(self, LANE_CONTROL);
-    bool is_up = link_peer_is_up(&self->link, &self->conns[LANE_CONTROL]);
-    if (is_up) receive(self, LANE_BULK); // not before its actors are known: see raise_if_ready
-    bool control_more = link_socket_has_news(&self->sockets[LANE_CONTROL]);
-    bool bulk_more = link_socket_has_news(&self->sockets[LANE_BULK]);
-    return control_more || (bulk_more && is_up);
+    // Not before its actors are known: see raise_if_ready.
+    if (link_peer_is_up(&self->link, &self->conns[LANE_CONTROL])) receive(self, LANE_BULK);
+}
+
+static bool has_news(const connector_t *self) {
+    bool control = link_socket_has_news(&self->sockets[LANE_CONTROL]);
+    bool bulk = link_socket_has_news(&self->sockets[LANE_BULK]);
+    return control || (bulk && self->was_up);
 }
 
 static void settle(actor_t *me) {
@@ -148,8 +150,7 @@ static void settle(actor_t *me) {
     if (!ended && self->must_close) ended = "it was given up";
     if (ended)
         try_again(self, me, ended);
-    else if (link_socket_has_news(&self->sockets[LANE_CONTROL]) |
-             (link_socket_has_news(&self->sockets[LANE_BULK]) && self->was_up))
+    else if (has_news(self))
         actor_settle_again(me);
 }
 

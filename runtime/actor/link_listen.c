@@ -5,7 +5,7 @@
 
 // ---- state --------------------------------------------------------------------------------------
 enum { TIMER_STUCK = 1 };
-enum { ROUND_MAX = 512 };   // messages of one settle: the dispatcher's other links wait meanwhile
+enum { ROUND_MAX = 512 }; // messages of one settle: the dispatcher's other links wait meanwhile
 
 typedef struct {
     link_t link;

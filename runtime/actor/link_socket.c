@@ -79,7 +79,10 @@ static bool is_readable(void *socket) {
 }
 
 bool link_socket_has_news(const link_socket_t *s) {
-    return s->socket && (is_readable(s->socket) | is_readable(s->monitor));
+    if (!s->socket) return false;
+    bool socket_news = is_readable(s->socket); // asking reads the signal: ask both
+    bool monitor_news = is_readable(s->monitor);
+    return socket_news || monitor_news;
 }
 
 void link_frames_init(link_frames_t *f) {

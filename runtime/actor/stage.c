@@ -431,6 +431,8 @@ static void tell_watchers(stage_t *s, const notice_t *n) {
             down.incarnation = n->place.incarnation;
             down.reason = (char *)or_empty(n->reason);
             stage_self(s, a, n->place.address, 0, &down.base);
+            // When only its link was down, it comes back as the same incarnation: Up then, too.
+            watcher->up = n->place.incarnation ? n->place.incarnation - 1 : 0;
         } else if (n->place.incarnation > watcher->up) {
             watcher->up = n->place.incarnation;
             Actor__Up up = {PROTOBUF_C_MESSAGE_INIT(&actor__up__descriptor)};

@@ -137,5 +137,6 @@ static err_t scan_message(scan_t *s, const ProtobufCMessageDescriptor *type, rea
 
 err_t msg_scan(const ProtobufCMessageDescriptor *type, bytes_t packed, why_t *why) {
     scan_t s = {.why = why};
+    if (packed.len == 0) return ERR_OK; // at may be NULL, which has no end
     return scan_message(&s, type, (reader_t){packed.at, packed.at + packed.len});
 }

@@ -61,6 +61,8 @@ static void on_up(actor_t *me, const message_t *msg, const void *body) {
     hear(me, msg, text_of(up->address, strlen(up->address)));
 }
 
+static void on_done(actor_t *me, const message_t *msg, const void *body) {}
+
 static void on_fd(actor_t *me, int fd, uint32_t events) {
     hand_t *h = hand_of(me);
     uint64_t count;
@@ -91,6 +93,7 @@ static const handler_t hand_handlers[] = {
     {&actor__stream_end__descriptor, on_end, NULL, false},
     {&actor__down__descriptor, on_down, NULL, false},
     {&actor__up__descriptor, on_up, NULL, false},
+    {&actor__done__descriptor, on_done, NULL, false},
     {NULL, NULL, NULL, false},
 };
 

@@ -481,6 +481,40 @@ Test(link, a_killed_process_fails_its_asks_at_once_and_is_found_again)
     ASSERT_NO_LEAKS();
 }
 
+static void do_kill(actor_t *me, void *arg) {
+    Actor__KillActor order = {PROTOBUF_C_MESSAGE_INIT(&actor__kill_actor__descriptor)};
+    order.address = arg;
+    order.reason = (char *)"a test";
+    actor_ask(me, "system/b", &order.base, 5000, 9);
+}
+
+Test(link, a_killed_link_comes_back_and_its_peers_are_up_again)
+{
+    CLEANUP(remove_folder) char *folder = make_folder();
+    CLEANUP(free_charp) char *endpoint = str_printf("ipc://%s/a.sock", folder);
+    CLEANUP(free_charp) char *link = str_printf("link/connect:%s/a.sock", folder);
+    hand_t hb;
+    hand_init(&hb);
+    process_t *a = make_process("a", NULL), *b = make_process("b", NULL);
+    spawn_echo(a, "of-a");
+    listen_ipc(a, endpoint, "part");
+    hand_spawn(&hb, b, "d", "admin", "b");
+    connect_ipc(b, "a", endpoint);
+    cr_assert(hand_reaches(&hb, "echo"));
+    hand_monitor(&hb, "echo/of-a");
+    ASSERT_HEARD(&hb, 0, "Up", "echo/of-a");
+    hand_do(&hb, do_kill, link);
+    ASSERT_HEARD(&hb, 1, "Down", "echo/of-a");
+    ASSERT_HEARD(&hb, 2, "Up", "echo/of-a"); // the same incarnation: it was never gone
+    hand_ask(&hb, "echo", "x", 0, 1);
+    ASSERT_HEARD(&hb, 3, "LogChunk", "x by of-a for part");
+    end(&b), end(&a);
+    hand_done(&hb);
+    remove_folder(&folder);
+    free_charp(&endpoint), free_charp(&link);
+    ASSERT_NO_LEAKS();
+}
+
 Test(link, a_peer_that_does_not_read_is_overload_not_memory)
 {
     enum { FLOOD = LANE_WINDOW + LANE_QUEUE_MAX + 500 };
@@ -506,7 +540,8 @@ Test(link, a_peer_that_does_not_read_is_overload_not_memory)
         answers += streq(hb.heard[i].type, "LogChunk");
         refused += hb.heard[i].err == ERR_OVERLOADED;
         if (!streq(hb.heard[i].type, "LogChunk") && hb.heard[i].err != ERR_OVERLOADED)
-            cr_log_warn("outcome %d: %s %s %s", i, hb.heard[i].type, err_name(hb.heard[i].err), hb.heard[i].text);
+            cr_log_warn("outcome %d: %s %s %s", i, hb.heard[i].type, err_name(hb.heard[i].err),
+                        hb.heard[i].text);
     }
     cr_assert_eq(answers + refused, FLOOD);
     cr_assert_gt(refused, 0);
