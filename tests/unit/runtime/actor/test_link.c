@@ -403,7 +403,10 @@ static void stand_run(int fd, const char *endpoint) {
             kill(server, SIGKILL);
             waitpid(server, NULL, 0);
         }
-        if (order == 'z') kill(server, SIGSTOP);
+        if (order == 'z') {
+            kill(server, SIGSTOP);
+            waitpid(server, NULL, WUNTRACED); // it has stopped
+        }
         if (order == 'c') kill(server, SIGCONT);
         if (order != 's' && write(fd, "d", 1) != 1) break;
     }
@@ -469,7 +472,8 @@ Test(link, a_killed_process_fails_its_asks_at_once_and_is_found_again)
             failed |=
                 streq(heard->type, "Failure") && heard->err == ERR_UNAVAILABLE && heard->tag == 2;
         }
-        cr_assert(down && failed);
+        cr_assert(down && failed, "round %d: %s %s; %s %s", round, hb.heard[n - 2].type,
+                  hb.heard[n - 2].text, hb.heard[n - 1].type, hb.heard[n - 1].text);
         cr_assert_lt(clock_monotonic_ms() - begun_ms, 4000);
         stand_order(&stand, 's');
     }
