@@ -236,24 +236,18 @@ static bool pump_out(actor_t *me, stream_t *s, int *fd, Api__ExecOutput__Channel
     return !finish(me, s);
 }
 
-static void heard_start(actor_t *me, stream_t *s) {
-    s->started = true;
-    if (s->out >= 0) actor_watch_fd(me, s->out, EPOLLIN);
-    if (s->err >= 0) actor_watch_fd(me, s->err, EPOLLIN);
-    resize(me, s);
-    if (s->is_gone)
-        exec_gone(me, s);
-    else
-        exec_fd(me, s, s->in, EPOLLOUT);
+static void heard_exit(actor_t *me, stream_t *s) {
+    // A child that outlives the command keeps the outputs open: it is not waited for.
+    actor_timer(me, stream_tag(s, STEP_LINGER), EXEC_LINGER_MS);
+    if (!pump_out(me, s, &s->out, API__EXEC_OUTPUT__CHANNEL__STDOUT)) return;
+    if (s->err >= 0) (void)pump_out(me, s, &s->err, API__EXEC_OUTPUT__CHANNEL__STDERR);
 }
 
 static void heard_wait(actor_t *me, stream_t *s, const Containerd__WaitResponse *body) {
     s->exited = true;
     s->exit_code = (int)body->exit_status;
-    // A child that outlives the command keeps the outputs open: it is not waited for.
-    actor_timer(me, stream_tag(s, STEP_LINGER), EXEC_LINGER_MS);
-    if (!pump_out(me, s, &s->out, API__EXEC_OUTPUT__CHANNEL__STDOUT)) return;
-    if (s->err >= 0) (void)pump_out(me, s, &s->err, API__EXEC_OUTPUT__CHANNEL__STDERR);
+    // A command that could not start has "ended" too: only the start's answer says which it was.
+    if (s->started) heard_exit(me, s);
 }
 
 void exec_timer(actor_t *me, stream_t *s, stream_step_t step) {
@@ -342,6 +336,17 @@ void exec_gone(actor_t *me, stream_t *s) {
                                        .exec_id = s->exec_id,
                                        .signal = SIGKILL};
     ask(me, s, STEP_KILL, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+}
+
+static void heard_start(actor_t *me, stream_t *s) {
+    s->started = true;
+    if (s->out >= 0) actor_watch_fd(me, s->out, EPOLLIN);
+    if (s->err >= 0) actor_watch_fd(me, s->err, EPOLLIN);
+    resize(me, s);
+    if (s->is_gone)
+        exec_gone(me, s);
+    else
+        exec_fd(me, s, s->in, EPOLLOUT);
 }
 
 // ---- answers ----------------------------------------------------------------------------------

@@ -67,7 +67,10 @@ static void on_change(actor_t *me, const message_t *msg, const void *body) {
     pod_t *self = actor_state(me);
     const Node__ContainerChange *change = body;
     if (pod_sandbox_at(self, change->id) != SIZE_MAX) {
+        // The runtime notices the end of a sandbox a little after it has told of it.
         pod_ask_sandbox(me, change->id);
+        actor_timer(me, POD_TAG_LOOK_SOON, POD_SANDBOX_LOOK_MS);
+        actor_timer(me, POD_TAG_LOOK, POD_EXIT_LOOK_MS);
         return;
     }
     if (pod_container_at(self, change->id) == SIZE_MAX) return;
@@ -108,7 +111,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
 
 static void on_timer(actor_t *me, uint64_t tag) {
     pod_t *self = actor_state(me);
-    if (tag == POD_TAG_LOOK && self->pod)
+    if ((tag == POD_TAG_LOOK || tag == POD_TAG_LOOK_SOON) && self->pod)
         pod_look(me);
     else if (tag >= POD_TAG_PROBE && tag < POD_TAG_OP)
         pod_probe_due(me, tag);
@@ -138,12 +141,15 @@ static void age_pull_failures(actor_t *me) {
 static void tell_backoffs(actor_t *me, const pod_view_t *view) {
     pod_t *self = actor_state(me);
     const Meta__ObjectMeta *meta = self->pod->metadata;
+    const pod_sandbox_t *sandbox = pod_sandbox(view);
     for (size_t i = 0; i < self->members.len && !view->leaving && !self->final_; i++) {
         const pod_member_t *m = &self->members.at[i];
         const pod_container_t *c = pod_newest(view, m);
         if (!c || c->state != CONTAINER_EXITED || !m->crash_delay_ms ||
             self->more.at[i].backoff_told)
             continue;
+        // What ended with its sandbox is not punished for it.
+        if (!sandbox || !streq(sandbox->id, c->sandbox_id)) continue;
         if (!pod_restarts(view, m, c->exit_code) || pod_restart_at_ms(m, c) <= view->now_ms)
             continue;
         self->more.at[i].backoff_told = true;

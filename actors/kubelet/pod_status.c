@@ -68,14 +68,17 @@ static Core__ContainerState *state_of(reporter_t *r, const pod_member_t *m,
         s->running->startedat = time_of(r->arena, c->started_ms);
         return s;
     }
+    // What ended with its sandbox starts anew at once: no loop of crashes.
+    const pod_sandbox_t *sandbox = pod_sandbox(r->v);
+    bool in_place = c && sandbox && streq(c->sandbox_id, sandbox->id);
     if (c && c->state == CONTAINER_EXITED &&
-        !(comes_back && (m->waiting_reason || m->crash_delay_ms > 0))) {
+        !(comes_back && (m->waiting_reason || !in_place || m->crash_delay_ms > 0))) {
         s->terminated = terminated_of(r, c);
         return s;
     }
     if (comes_back && m->waiting_reason)
         return state_waiting(r, m->waiting_reason, m->waiting_message);
-    if (c && c->state == CONTAINER_EXITED) {
+    if (c && c->state == CONTAINER_EXITED && in_place) {
         const Meta__ObjectMeta *meta = r->v->pod->metadata;
         const char *text =
             arena_printf(r->arena, "back-off %s restarting failed container=%s pod=%s_%s(%s)",
