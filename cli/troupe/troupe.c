@@ -6,6 +6,7 @@ static const cmd_t commands[] = {
     {"run", "the processes of a topology file", cmd_run},
     {"down", "stop what up or run started", cmd_down},
     {"reset", "take away what a node left on this machine", cmd_reset},
+    {"node", "this node's containers, as the runtime sees them", cmd_node},
     {"keys", "make CURVE keys for links over tcp", cmd_keys},
     {"version", "print the version", cmd_version},
     {"actor-process", NULL, cmd_actor_process},
