@@ -39,6 +39,27 @@ bool actor_is_known(const actor_t *me, const char *address) {
     return route_known(stage_resolve(me->stage, address));
 }
 
+typedef struct {
+    const char *role;
+    size_t role_len;
+    void (*each)(void *arg, const char *address, const char *process);
+    void *arg;
+} known_t;
+
+static void known_one(void *arg, const place_t *place) {
+    const known_t *k = arg;
+    const char *address = place->address->text;
+    if (strncmp(address, k->role, k->role_len) != 0 || address[k->role_len] != '/') return;
+    k->each(k->arg, address, place->process ? place->process->text : "");
+}
+
+void actor_each_known(const actor_t *me, const char *role,
+                      void (*each)(void *arg, const char *address, const char *process),
+                      void *arg) {
+    known_t known = {role, strlen(role), each, arg};
+    directory_each(me->stage->options.directory, known_one, &known);
+}
+
 desk_t *actor_desk(actor_t *a) {
     if (!a->desk) a->desk = NEW(desk_t);
     return a->desk;

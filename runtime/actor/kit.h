@@ -143,11 +143,15 @@ void actor_cancel(actor_t *me, uint64_t stream_ask_id);            // no StreamE
 // Opener to server (stdin): false when the server's window is used up; a StreamCredit row, if the
 // actor has one, is called when there is room again (body->stream == ask id).
 bool actor_push(actor_t *me, uint64_t stream_ask_id, const ProtobufCMessage *body);
+// Held: handled chunks give no credit back, so at most `window` more arrive; released, they do at
+// once. For whoever passes chunks on to somebody slower.
+void actor_stream_hold(actor_t *me, uint64_t stream_ask_id, bool held);
 // Server: turn an opening ask into a stream; returns its handle (0, and the ask is failed, when it
 // came without a window: every call with 0 does nothing). push_window: chunks the opener may
 // push (0: none); they arrive at their row with msg->stream == handle. StreamGone (row) says that
 // the opener cancelled or died: the handle is then invalid.
 uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_window);
+void actor_push_hold(actor_t *me, uint64_t stream, bool held);   // the same for what the opener pushes
 uint32_t actor_stream_credit(const actor_t *me, uint64_t stream);  // chunks that may be sent now
 // False, and nothing sent, when there is no credit. A StreamCredit row (body->stream == handle) is
 // called when credit returns.
@@ -177,6 +181,10 @@ void actor_monitor(actor_t *me, const char *address);
 void actor_demonitor(actor_t *me, const char *address);
 // Is there anybody at this address, or any ready one of this role, as far as this process knows?
 bool actor_is_known(const actor_t *me, const char *address);
+// Every address of this role that this process has heard of, in address order, with the process
+// that runs it ("": this one). Borrowed for the call; `each` must not send.
+void actor_each_known(const actor_t *me, const char *role,
+                      void (*each)(void *arg, const char *address, const char *process), void *arg);
 
 // ---- counting ----------------------------------------------------------------------------------
 // Counters of this actor, shown by metrics: name as in Prometheus ("apiserver_requests_total").

@@ -22,6 +22,7 @@ typedef struct {
     uint32_t window;
     uint64_t next_seq;           // of the chunk that must come next
     uint64_t credited;           // highest chunk number that the server may send
+    bool held;                   // handled chunks give no credit back
     uint64_t pushed, push_up_to; // chunks sent towards the server, and how far it takes them
 } ask_t;
 
@@ -33,6 +34,7 @@ typedef struct stream {
     uint64_t sent, up_to; // chunks sent, and how far the opener takes them
     uint32_t push_window;
     uint64_t push_next, push_credited;
+    bool pushes_held;
 } stream_t;
 
 typedef struct {

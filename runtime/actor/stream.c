@@ -85,6 +85,20 @@ static void credit_pushes(actor_t *me, stream_t *st) {
     send_to(me, st->opener, st->opener_incarnation, &e);
 }
 
+static void give_push_credit(actor_t *me, stream_t *st) {
+    uint64_t take_up_to = st->push_next - 1 + st->push_window;
+    if (st->pushes_held || take_up_to - st->push_credited < credit_step(st->push_window)) return;
+    st->push_credited = take_up_to;
+    credit_pushes(me, st);
+}
+
+void actor_push_hold(actor_t *me, uint64_t handle, bool held) {
+    stream_t *st = stream_of(me, handle);
+    if (!st || st->pushes_held == held) return;
+    st->pushes_held = held;
+    give_push_credit(me, st);
+}
+
 uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_window) {
     if (!msg->stream_window) {
         actor_fail(me, msg, ERR_BAD_REQUEST, "this is a stream: open it as one");
@@ -199,10 +213,7 @@ void stream_on_push(stage_t *s, actor_t *a, const envelope_t *env) {
         actor_stream_end(a, handle, err, "no row for this chunk");
     st = stream_of(a, handle); // its handler may have ended it
     if (!st || a->exiting) return;
-    uint64_t take_up_to = st->push_next - 1 + st->push_window;
-    if (take_up_to - st->push_credited < credit_step(st->push_window)) return;
-    st->push_credited = take_up_to;
-    credit_pushes(a, st);
+    give_push_credit(a, st);
 }
 
 static int handle_order(const void *a, const void *b) {
@@ -304,6 +315,7 @@ static void end_ourselves(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *
 }
 
 static void give_credit(actor_t *me, ask_t *ask) {
+    if (ask->held) return;
     uint64_t take_up_to = ask->next_seq - 1 + ask->window;
     if (take_up_to - ask->credited < credit_step(ask->window)) return;
     ask->credited = take_up_to;
@@ -312,6 +324,13 @@ static void give_credit(actor_t *me, ask_t *ask) {
     credit.up_to = take_up_to;
     envelope_t *e = kit_envelope(me, &credit.base);
     send_to(me, ask->to, ask->to_incarnation, &e);
+}
+
+void actor_stream_hold(actor_t *me, uint64_t ask_id, bool held) {
+    ask_t *ask = me->desk ? imap_get(&me->desk->asks, ask_id) : NULL;
+    if (!ask || !ask->is_stream || ask->held == held) return;
+    ask->held = held;
+    give_credit(me, ask);
 }
 
 static void on_push_credit(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env) {

@@ -355,6 +355,12 @@ static void sink_credit(actor_t *me, const message_t *msg, const void *body) {
     cr_assert_eq(((const Actor__StreamCredit *)body)->stream, ((sink_t *)actor_state(me))->ask);
 }
 static void sink_word(actor_t *me, const message_t *msg, const void *body) {
+    const char *word = or_empty(((const Actor__KillActor *)body)->reason);
+    if (streq(word, "hold") || streq(word, "release")) {
+        actor_stream_hold(me, ((sink_t *)actor_state(me))->ask, streq(word, "hold"));
+        actor_reply(me, msg, body);
+        return;
+    }
     actor_cancel(me, ((sink_t *)actor_state(me))->ask);
     actor_reply(me, msg, body);
 }
@@ -386,6 +392,35 @@ Test(stream, chunks_arrive_in_order_within_any_window_and_end)
         cr_assert_eq(ask_number(&w, "sink/k", 2), ERR_OK);
         world_done(&w);
     }
+    ASSERT_NO_LEAKS();
+}
+
+static void sink_say(world_t *w, const char *word) {
+    Actor__KillActor say = {PROTOBUF_C_MESSAGE_INIT(&actor__kill_actor__descriptor)};
+    say.address = "";
+    say.reason = (char *)word;
+    void *reply;
+    why_t why;
+    cr_assert_eq(sim_ask(w->sim, "test/me", "sink/k", &say.base, 1000, &w->arena,
+                         &actor__kill_actor__descriptor, &reply, &why),
+                 ERR_OK, "%s", why.text);
+}
+
+Test(stream, a_held_stream_sends_no_more_than_its_window_until_it_is_released) {
+    stream_args_t args = {.count = 500, .window = 8};
+    world_t w = stream_world(&args);
+    sink_say(&w, "hold");
+    uint64_t seen = ask_number(&w, "sink/k", 0);
+    sim_run_for(w.sim, 1000);
+    cr_assert_leq(ask_number(&w, "sink/k", 0), seen + 2 * 8, "what was credited comes, no more");
+    uint64_t held = ask_number(&w, "sink/k", 0);
+    sim_run_for(w.sim, 1000);
+    cr_assert_eq(ask_number(&w, "sink/k", 0), held);
+    cr_assert_lt(held, 500);
+    sink_say(&w, "release");
+    sim_run_for(w.sim, 1000);
+    cr_assert_eq(ask_number(&w, "sink/k", 0), 500);
+    world_done(&w);
     ASSERT_NO_LEAKS();
 }
 
