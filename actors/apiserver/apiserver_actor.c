@@ -167,13 +167,15 @@ static void on_stream_end(actor_t *me, const message_t *msg, const void *body) {
 }
 
 static void on_stream_credit(actor_t *me, const message_t *msg, const void *body) {
+    if (TAG_KIND(msg->tag) == TAG_RELAY) {
+        relay_on_push_credit(me, TAG_REST(msg->tag));
+        return;
+    }
     server_t *s = actor_state(me);
     uint64_t stream = ((const Actor__StreamCredit *)body)->stream;
     watcher_t *one = watchers_get(&s->watchers, stream);
-    if (one)
-        watcher_make_dirty(&s->watchers, one);
-    else
-        relay_on_credit(me, stream);
+    if (one) watcher_make_dirty(&s->watchers, one);
+    relay_on_credit(me, stream);
     for (size_t i = 0; i < s->listening.len; i++)
         if (s->listening.at[i].stream == stream) s->listeners_dirty = true;
 }

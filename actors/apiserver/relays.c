@@ -4,11 +4,11 @@
 //     client ◄── chunks ── relay ◄── chunks ── kubelet/NODE
 //            ── pushes ──►       ── pushes ──►
 //
-// Chunks pass as the bytes they came as. What one side has no room for waits here, up to
-// RELAY_QUEUE_MAX chunks; then the stream ends with ERR_GAP: logs resume by offset, exec ends.
+// Chunks pass as the bytes they came as. What one side has no room for waits here, and the other
+// side gets no credit until it has passed: a slow reader slows the container, nothing piles up.
 #include "actors/apiserver/server.h"
 
-enum { RELAY_QUEUE_MAX = 1024, RELAY_PUSH_WINDOW = 64 };
+enum { RELAY_PUSH_WINDOW = 64 };
 
 typedef struct {
     const ProtobufCMessageDescriptor *type;
@@ -66,7 +66,7 @@ static relay_t *relay_of_stream(server_t *s, uint64_t stream) {
     void *value;
     while (imap_next(&s->relays, &at, &id, &value)) {
         relay_t *one = value;
-        if (one->client == stream || one->kubelet == stream) return one;
+        if (one->client == stream) return one;
     }
     return NULL;
 }
@@ -89,6 +89,7 @@ static void pass_down(actor_t *me, relay_t *relay) {
         memmove(relay->down.at, relay->down.at + sent,
                 (relay->down.len - sent) * sizeof *relay->down.at);
     relay->down.len -= sent;
+    if (relay->kubelet) actor_stream_hold(me, relay->kubelet, relay->down.len > 0);
     if (relay->is_ended && relay->down.len == 0) end_client(me, relay);
 }
 
@@ -105,12 +106,7 @@ static void pass_up(actor_t *me, relay_t *relay) {
     if (sent > 0)
         memmove(relay->up.at, relay->up.at + sent, (relay->up.len - sent) * sizeof *relay->up.at);
     relay->up.len -= sent;
-}
-
-static void give_up(actor_t *me, relay_t *relay, err_t err, const char *why) {
-    if (relay->kubelet && !relay->is_ended) actor_cancel(me, relay->kubelet);
-    actor_stream_end(me, relay->client, err, why);
-    relay_remove(actor_state(me), relay);
+    actor_push_hold(me, relay->client, relay->up.len > 0);
 }
 
 void relay_on_chunk(actor_t *me, const message_t *msg) {
@@ -121,29 +117,24 @@ void relay_on_chunk(actor_t *me, const message_t *msg) {
                                                  ? &api__log_chunk__descriptor
                                                  : &api__exec_output__descriptor;
     vec_push(&relay->down, ((chunk_t){type, blob_ref(msg->body)}));
-    if (relay->down.len > RELAY_QUEUE_MAX)
-        give_up(me, relay, ERR_GAP, "the reader is too slow");
-    else
-        pass_down(me, relay);
+    pass_down(me, relay);
 }
 
 void relay_on_push(actor_t *me, const message_t *msg, const ProtobufCMessage *body) {
     relay_t *relay = relay_of_stream(actor_state(me), msg->stream);
     if (!relay || relay->is_ended) return;
     vec_push(&relay->up, ((chunk_t){body->descriptor, blob_ref(msg->body)}));
-    if (relay->up.len > RELAY_QUEUE_MAX)
-        give_up(me, relay, ERR_GAP, "the container does not read its input");
-    else
-        pass_up(me, relay);
+    pass_up(me, relay);
 }
 
 void relay_on_credit(actor_t *me, uint64_t stream) {
     relay_t *relay = relay_of_stream(actor_state(me), stream);
-    if (!relay) return;
-    if (relay->client == stream)
-        pass_down(me, relay);
-    else
-        pass_up(me, relay);
+    if (relay) pass_down(me, relay);
+}
+
+void relay_on_push_credit(actor_t *me, uint64_t id) {
+    relay_t *relay = imap_get(&((server_t *)actor_state(me))->relays, id);
+    if (relay) pass_up(me, relay);
 }
 
 void relay_on_end(actor_t *me, uint64_t id, err_t err, const char *why, bytes_t status) {

@@ -241,6 +241,7 @@ void relay_run(actor_t *me, job_t *job);                // the pod can be looked
 void relay_on_chunk(actor_t *me, const message_t *msg); // from the kubelet
 void relay_on_push(actor_t *me, const message_t *msg, const ProtobufCMessage *body);
 void relay_on_end(actor_t *me, uint64_t relay, err_t err, const char *why, bytes_t status);
-void relay_on_credit(actor_t *me, uint64_t stream); // one side has room again
-bool relay_close(actor_t *me, uint64_t stream);     // the client is gone; false: no relay's stream
+void relay_on_credit(actor_t *me, uint64_t stream);     // the client has room again
+void relay_on_push_credit(actor_t *me, uint64_t relay); // the kubelet has
+bool relay_close(actor_t *me, uint64_t stream); // the client is gone; false: no relay's stream
 void relays_stop(server_t *s);
