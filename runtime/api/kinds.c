@@ -72,6 +72,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = plain_prepare_create,
             .prepare_update = plain_prepare_update,
             .columns = configmap_columns,
+            .validate = configmap_validate,
         },
     [ROW_ENDPOINTS] =
         {
@@ -91,6 +92,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = plain_prepare_create,
             .prepare_update = plain_prepare_update,
             .columns = endpoints_columns,
+            .validate = endpoints_validate,
         },
     [ROW_EVENT] =
         {
@@ -114,6 +116,7 @@ static const kind_t rows[ROWS_MAX] = {
                 "involvedObject.uid involvedObject.apiVersion involvedObject.resourceVersion "
                 "involvedObject.fieldPath reason reportingComponent source.component type",
             .columns = event_columns,
+            .validate = event_validate,
         },
     [ROW_NAMESPACE] =
         {
@@ -134,6 +137,8 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_status = keep_spec,
             .selectable_fields = "status.phase",
             .columns = namespace_columns,
+            .validate = namespace_validate,
+            .validate_status = namespace_validate_status,
         },
     [ROW_NODE] =
         {
@@ -154,6 +159,8 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_status = keep_spec,
             .selectable_fields = "spec.unschedulable",
             .columns = node_columns,
+            .validate = node_validate,
+            .validate_status = node_validate,
         },
     [ROW_POD] =
         {
@@ -199,6 +206,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_update = secret_prepare_update,
             .selectable_fields = "type",
             .columns = secret_columns,
+            .validate = secret_validate,
         },
     [ROW_SERVICEACCOUNT] =
         {
@@ -218,6 +226,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = serviceaccount_prepare_create,
             .prepare_update = serviceaccount_prepare_update,
             .columns = serviceaccount_columns,
+            .validate = serviceaccount_validate,
         },
     [ROW_SERVICE] =
         {
@@ -240,6 +249,8 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_status = keep_spec,
             .selectable_fields = "spec.clusterIP spec.type",
             .columns = service_columns,
+            .validate = service_validate,
+            .validate_status = service_validate_status,
         },
     [ROW_DEPLOYMENT] =
         {
@@ -369,6 +380,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = lease_prepare_create,
             .prepare_update = lease_prepare_update,
             .columns = lease_columns,
+            .validate = lease_validate,
         },
     [ROW_ENDPOINTSLICE] =
         {
@@ -387,6 +399,7 @@ static const kind_t rows[ROWS_MAX] = {
             .prepare_create = endpointslice_prepare_create,
             .prepare_update = endpointslice_prepare_update,
             .columns = endpointslice_columns,
+            .validate = endpointslice_validate,
         },
     [ROW_DEPLOYMENT_EXTENSIONS] =
         {

@@ -55,4 +55,7 @@ const char *node_roles_text(arena_t *arena, const Core__Node *node);
 typedef void kind_validate_fn(const ProtobufCMessage *obj, const ProtobufCMessage *old,
                               field_errors_t *errors);
 kind_validate_fn pod_validate, pod_validate_status, deployment_validate, deployment_validate_status,
-    replicaset_validate, replicaset_validate_status;
+    replicaset_validate, replicaset_validate_status, service_validate, service_validate_status,
+    endpoints_validate, endpointslice_validate, configmap_validate, secret_validate,
+    serviceaccount_validate, namespace_validate, namespace_validate_status, node_validate,
+    lease_validate, event_validate;
