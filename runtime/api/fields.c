@@ -2,6 +2,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+typedef struct {
+    uint16_t field; // index into API_FIELDS
+    const char *values;
+} api_enum_t;
+
 #define F(json, at, via0, via1, flags, type, merge_key) \
     { json, merge_key, sizeof(json) - 1, at, {via0, via1}, flags, type }
 #include "runtime/api/fields.inc"
@@ -72,6 +77,20 @@ const api_field_t *api_field_find(const api_type_t *t, const char *name, size_t 
         int order = name_cmp(f, name, len);
         if (order == 0) return f;
         if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
+const char *api_field_enum(const api_field_t *f) {
+    size_t index = (size_t)(f - API_FIELDS), low = 0, high = LENGTH_OF(API_ENUMS);
+    assert(index < LENGTH_OF(API_FIELDS));
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (API_ENUMS[middle].field == index) return API_ENUMS[middle].values;
+        if (API_ENUMS[middle].field < index)
             low = middle + 1;
         else
             high = middle;

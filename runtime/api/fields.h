@@ -52,3 +52,5 @@ const api_field_t *api_fields(const api_type_t *t);                 // t->len of
 const api_field_t *api_field_sorted(const api_type_t *t, size_t i); // the i-th by JSON name
 // By JSON name. `guess` is where to look first (any number): texts mostly come in table order.
 const api_field_t *api_field_find(const api_type_t *t, const char *name, size_t len, size_t guess);
+// The values that an enumeration takes: "Always, IfNotPresent, Never". NULL: not one.
+const char *api_field_enum(const api_field_t *f);

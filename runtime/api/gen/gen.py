@@ -164,14 +164,26 @@ SPECIALS = {            # messages whose JSON is not field by field (facts: k8s-
 class Row:
     """One field of the side table; `via` are the inlined fields that lead to it."""
 
-    def __init__(self, field, at, flags, merge_key, via=()):
+    def __init__(self, field, at, flags, merge_key, via, values):
         self.field, self.at, self.via = field, at, via
-        self.flags, self.merge_key = flags, merge_key
+        self.flags, self.merge_key, self.values = flags, merge_key, values
+
+
+# Named string types whose constants are only the well-known ones of an open set.
+OPEN_SETS = ('ConditionType', 'ResourceName', 'FinalizerName', 'AddressType', 'ConditionReason',
+             'Signal', 'SecretType', 'StorageMedium')
+LATER_CONSTANTS = {('TolerationOperator', 'Gt'), ('TolerationOperator', 'Lt')}
 
 
 class SideTable:
     def __init__(self, schema, facts):
         self.schema = schema
+        self.constants = collections.defaultdict(set)   # (gv, Go type) -> values of a closed set
+        for r in rows_of(facts + '/k8s-enum-constants.tsv'):
+            value = r['value'].strip('"')
+            closed = r['value'].startswith('"') and not r['go_type'].endswith(OPEN_SETS)
+            if closed and (r['go_type'], value) not in LATER_CONSTANTS:
+                self.constants[r['group_version'], r['go_type']].add(value)
         self.facts = collections.OrderedDict()      # (gv, message) -> rows in Go's order
         for r in rows_of(facts + '/k8s-field-optionality.tsv'):
             self.facts.setdefault((r['group_version'], r['message']), []).append(r)
@@ -220,6 +232,15 @@ class SideTable:
             flags.add('RETAIN_KEYS')
         return flags, merge['patchMergeKey'] if 'merge' in strategy else ''
 
+    def values(self, m, r):
+        """The values that an enumeration takes, as one text."""
+        go_type = r['go_type'].lstrip('*[]') if r and r['kind'] in ('prim', 'ptr', 'slice') else ''
+        if go_type == 'string':
+            return ''
+        gv = 'core/v1' if go_type.startswith(('v1.', 'corev1.')) else m.gv
+        values = self.constants.get((gv, go_type.rpartition('.')[2]), ())
+        return ', '.join(sorted(v for v in values if v)) if len(values) > 1 else ''
+
     def rows(self, m, via=()):
         numbers = sorted(f.number for f in m.fields)
         out = []
@@ -229,7 +250,7 @@ class SideTable:
                 out += self.rows(self.schema.messages[f.type], via + (at,))
             else:
                 flags, key = self.flags(m, f, r)
-                out.append(Row(f, at, flags, key, via))
+                out.append(Row(f, at, flags, key, via, self.values(m, r)))
         return out
 
 
@@ -247,7 +268,7 @@ def side_text(schema, facts):
     messages = sorted(schema.messages.values(),
                       key=lambda m: schema.packages[m.gv] + '.' + m.name)
     index = {m.key(): i for i, m in enumerate(messages)}
-    fields, order, types = [], [], []
+    fields, order, types, enums = [], [], [], []
     for m in messages:
         rows = table.rows(m)
         assert len(m.fields) <= 64
@@ -261,6 +282,8 @@ def side_text(schema, facts):
             assert len(r.via) <= 2 and r.at < 256
             t = r.field.type[len('map<'):-1].split(',')[1] if r.field.label == 'map' else r.field.type
             via = [v + 1 for v in r.via] + [0, 0]
+            if r.values:
+                enums.append('    {%d, "%s"},   // %s.%s' % (len(fields), r.values, m.key(), r.field.json))
             fields.append('    F("%s", %d, %d, %d, %s, %d, %s),' % (
                 r.field.json, r.at, via[0], via[1],
                 ' | '.join('API_' + f for f in sorted(r.flags)) or '0',
@@ -272,6 +295,8 @@ def side_text(schema, facts):
         head + ['', '// clang-format off', 'static const api_field_t API_FIELDS[] = {'] + fields + ['};', '',
                 '// Per type: its fields by JSON name.',
                 'static const uint8_t API_SORTED[] = {'] + [o for o in order if o.strip()[0] != '/'] +
+        ['};', '', '// Enumerations, by the index of their field.',
+         'static const api_enum_t API_ENUMS[] = {'] + enums +
         ['};', '', '// By full protobuf name.', 'static const api_type_t API_TYPES[] = {'] + types +
         ['};', '// clang-format on']) + '\n'
 
