@@ -1,0 +1,509 @@
+// The store against Debian's etcd: puts of 1 KiB, one member each, the same disk, the same run,
+// alternating (TARGETS, store table, "1 member"):
+//
+//     build/release/bin/bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd]
+//
+// Clients are asks under way, not threads. For Troupe they are asks of one client actor on its own
+// dispatcher, to store/m1 on a second and disk/m1 on a third one: every put is a message to the
+// store, a log record, an fdatasync, an answer. For etcd they are unary Put calls on one HTTP/2
+// connection over a unix socket, made by runtime/io/grpc in a poll loop of its own: about as cheap
+// as the actor client (see the client's CPU in the table). Keys are 24 bytes, drawn from 100,000.
+// "floor": what the disk alone does: 1 KiB overwritten in a zeroed file and fdatasync, one by one.
+#include "actors/store/disk_actor.h"
+#include "actors/store/store_actor.h"
+#include "runtime/actor/process.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/vec.h"
+#include "runtime/io/grpc.h"
+#include "troupe/store.pb-c.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { VALUE_BYTES = 1024, KEYS = 100 * 1000, CLIENTS_MAX = 256 };
+static const int client_counts[] = {1, 16, 64, 256};
+enum { COUNTS = LENGTH_OF(client_counts), ROUNDS_MAX = 20 };
+extern char **environ;
+
+typedef struct {
+    double per_second, p50_ms, p99_ms, server_us, client_us;
+} figure_t;
+
+static void must(err_t err, const why_t *why) {
+    if (err == ERR_OK) return;
+    fprintf(stderr, "bench_store: %s\n", why->text);
+    exit(1);
+}
+
+// ---- measuring
+// ----------------------------------------------------------------------------------------
+typedef struct {
+    VEC(uint32_t) us;
+    int64_t begun_us, until_us;
+    uint64_t done;
+} samples_t;
+
+static int by_size(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+static void sample(samples_t *s, int64_t since_us) {
+    s->done++;
+    vec_push(&s->us, (uint32_t)(clock_monotonic_us() - since_us));
+}
+static figure_t figure_of(samples_t *s, double server_us, double client_us) {
+    double seconds = (double)(clock_monotonic_us() - s->begun_us) / 1e6;
+    figure_t f = {.per_second = (double)s->done / seconds};
+    if (s->done == 0) return f;
+    qsort(s->us.at, s->us.len, sizeof *s->us.at, by_size);
+    f.p50_ms = s->us.at[s->us.len / 2] / 1e3;
+    f.p99_ms = s->us.at[s->us.len * 99 / 100] / 1e3;
+    f.server_us = server_us / (double)s->done;
+    f.client_us = client_us / (double)s->done;
+    return f;
+}
+
+// CPU time in µs of the threads of a process; `named`: only those with this word in their name,
+// or, with a leading '!', only the others.
+static double cpu_us(pid_t pid, const char *named) {
+    CLEANUP(free_charp) char *dir = str_printf("/proc/%d/task", pid);
+    DIR *tasks = opendir(dir);
+    double sum = 0;
+    for (struct dirent *entry; tasks && (entry = readdir(tasks));) {
+        if (entry->d_name[0] == '.') continue;
+        CLEANUP(free_charp) char *comm = str_printf("%s/%s/comm", dir, entry->d_name);
+        CLEANUP(free_charp) char *stat = str_printf("%s/%s/schedstat", dir, entry->d_name);
+        char name[64] = "";
+        double ns = 0;
+        FILE *in = fopen(comm, "r");
+        if (in && !fgets(name, sizeof name, in)) name[0] = 0;
+        if (in) fclose(in);
+        in = fopen(stat, "r");
+        if (in && fscanf(in, "%lf", &ns) != 1) ns = 0;
+        if (in) fclose(in);
+        bool negated = named && *named == '!';
+        bool matches = !named || (strstr(name, named + negated) != NULL) != negated;
+        if (matches) sum += ns / 1e3;
+    }
+    if (tasks) closedir(tasks);
+    return sum;
+}
+
+static uint64_t next_key(uint64_t *state) {
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return (*state >> 33) % KEYS;
+}
+
+// ---- Troupe
+// -------------------------------------------------------------------------------------------
+typedef struct {
+    samples_t samples;
+    int clients;
+    int64_t sent_us[CLIENTS_MAX];
+    uint64_t key_state;
+    int open;
+    sem_t done;
+    int failed;
+} run_t;
+
+typedef struct {
+    run_t *run;
+} load_t;
+typedef struct {
+    run_t *run;
+} load_args_t;
+static uint8_t value[VALUE_BYTES];
+
+static void ask_put(actor_t *me, int slot) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    char key[32];
+    int len = snprintf(key, sizeof key, "/bench/key-%013llu",
+                       (unsigned long long)next_key(&run->key_state));
+    Store__PutOp put = {.base = PROTOBUF_C_MESSAGE_INIT(&store__put_op__descriptor)};
+    put.key = (ProtobufCBinaryData){(size_t)len, (uint8_t *)key};
+    put.value = (ProtobufCBinaryData){VALUE_BYTES, value};
+    Store__Op op = {.base = PROTOBUF_C_MESSAGE_INIT(&store__op__descriptor)};
+    op.op_case = STORE__OP__OP_PUT;
+    op.put = &put;
+    Store__Op *ops[] = {&op};
+    Store__TxnRequest txn = {.base = PROTOBUF_C_MESSAGE_INIT(&store__txn_request__descriptor)};
+    txn.then = ops;
+    txn.n_then = 1;
+    run->sent_us[slot] = clock_monotonic_us();
+    run->open++;
+    actor_ask(me, "store/m1", &txn.base, 30000, (uint64_t)slot);
+}
+
+static void load_answered(actor_t *me, const message_t *msg, const void *body) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    run->open--;
+    sample(&run->samples, run->sent_us[msg->tag]);
+    if (clock_monotonic_us() < run->samples.until_us)
+        ask_put(me, (int)msg->tag);
+    else if (run->open == 0)
+        sem_post(&run->done);
+}
+static void load_failed(actor_t *me, const message_t *msg, const void *body) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    run->open--;
+    if (run->failed++ == 0)
+        fprintf(stderr, "bench_store: %s\n", ((const Actor__Failure *)body)->why);
+    if (run->open == 0) sem_post(&run->done);
+}
+static void load_timer(actor_t *me, uint64_t tag) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    for (int i = 0; i < run->clients; i++) ask_put(me, i);
+}
+static err_t load_start(actor_t *me, const void *args, why_t *why) {
+    ((load_t *)actor_state(me))->run = ((const load_args_t *)args)->run;
+    actor_timer(me, 1, 1);
+    return ERR_OK;
+}
+static const handler_t load_rows[] = {{&store__txn_reply__descriptor, load_answered, NULL},
+                                      {&actor__failure__descriptor, load_failed, NULL},
+                                      {0}};
+static const actor_def_t load_actor = {.role = "test",
+                                       .state_size = sizeof(load_t),
+                                       .start = load_start,
+                                       .handlers = load_rows,
+                                       .on_timer = load_timer};
+
+typedef struct {
+    sem_t ready;
+} probe_args_t;
+static void probe_timer(actor_t *me, uint64_t tag) {
+    Store__RangeRequest range = {.base =
+                                     PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
+    range.key = (ProtobufCBinaryData){1, (uint8_t *)"a"};
+    actor_ask(me, "store", &range.base, 1000, 0);
+}
+static void probe_ok(actor_t *me, const message_t *msg, const void *body) {
+    sem_post(&(*(probe_args_t **)actor_state(me))->ready);
+}
+static void probe_again(actor_t *me, const message_t *msg, const void *body) {
+    actor_timer(me, 1, 1);
+}
+static err_t probe_start(actor_t *me, const void *args, why_t *why) {
+    *(const void **)actor_state(me) = args;
+    actor_timer(me, 1, 0);
+    return ERR_OK;
+}
+static const handler_t probe_rows[] = {{&store__range_reply__descriptor, probe_ok, NULL},
+                                       {&actor__failure__descriptor, probe_again, NULL},
+                                       {0}};
+static const actor_def_t probe_actor = {.role = "test",
+                                        .state_size = sizeof(void *),
+                                        .start = probe_start,
+                                        .handlers = probe_rows,
+                                        .on_timer = probe_timer};
+
+typedef struct {
+    process_t *process;
+    disk_args_t disk;
+    store_args_t store;
+    char dir[200];
+} troupe_t;
+
+static void troupe_open(troupe_t *t, const char *dir) {
+    why_t why;
+    probe_args_t probe;
+    int64_t begun = clock_monotonic_us();
+    snprintf(t->dir, sizeof t->dir, "%s/troupe", dir);
+    t->disk = (disk_args_t){.data_dir = t->dir, .member = "m1"};
+    t->store = (store_args_t){.data_dir = t->dir, .member = "m1"};
+    process_options_t options = {.name = "bench", .host = "here"};
+    must(process_new(&options, &t->process, &why), &why);
+    must(process_add_dispatcher(t->process, "store", &why), &why);
+    must(process_add_dispatcher(t->process, "disk", &why), &why);
+    must(process_add_dispatcher(t->process, "client", &why), &why);
+    must(process_spawn(t->process, "disk", &disk_actor, "m1", &t->disk, NULL, &why), &why);
+    must(process_spawn(t->process, "store", &store_actor, "m1", &t->store, NULL, &why), &why);
+    sem_init(&probe.ready, 0, 0);
+    must(process_spawn(t->process, "client", &probe_actor, "probe", &probe, NULL, &why), &why);
+    sem_wait(&probe.ready);
+    printf("troupe: start to serving %.1f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
+}
+
+static figure_t troupe_run(troupe_t *t, int clients, double seconds) {
+    static int number;
+    run_t *run = NEW(run_t);
+    run->clients = clients;
+    run->key_state = (uint64_t)++number;
+    sem_init(&run->done, 0, 0);
+    char name[32];
+    snprintf(name, sizeof name, "load-%d", number);
+    load_args_t *args = NEW(load_args_t); // outlives the actor: kept to the end
+    args->run = run;
+    double client = cpu_us(getpid(), "client"), all = cpu_us(getpid(), "!bench_store");
+    run->samples.begun_us = clock_monotonic_us();
+    run->samples.until_us = run->samples.begun_us + (int64_t)(seconds * 1e6);
+    why_t why;
+    must(process_spawn(t->process, "client", &load_actor, name, args, NULL, &why), &why);
+    sem_wait(&run->done);
+    client = cpu_us(getpid(), "client") - client;
+    all = cpu_us(getpid(), "!bench_store") - all;
+    figure_t f = figure_of(&run->samples, all - client, client);
+    vec_done(&run->samples.us);
+    return f;
+}
+
+// ---- etcd
+// ---------------------------------------------------------------------------------------------
+typedef struct {
+    pid_t pid;
+    char socket[200];
+    grpc_t *grpc;
+    int fd;
+    uint32_t events;
+    int64_t timer_at_ms;
+    bool connected;
+    samples_t samples;
+    int64_t sent_us[CLIENTS_MAX];
+    uint64_t key_state;
+    int open, failed;
+} etcd_t;
+typedef struct {
+    etcd_t *etcd;
+    int slot;
+} call_t;
+static call_t calls[CLIENTS_MAX];
+
+static void loop_watch(void *arg, int fd, uint32_t events) {
+    ((etcd_t *)arg)->fd = fd;
+    ((etcd_t *)arg)->events = events;
+}
+static void loop_unwatch(void *arg, int fd) { ((etcd_t *)arg)->fd = -1; }
+static void loop_timer(void *arg, int64_t delay_ms) {
+    ((etcd_t *)arg)->timer_at_ms = delay_ms < 0 ? INT64_MAX : clock_monotonic_ms() + delay_ms;
+}
+static int64_t loop_now(void *arg) { return clock_monotonic_ms(); }
+static void loop_connection(void *arg, bool connected) { ((etcd_t *)arg)->connected = connected; }
+
+static void loop_turn(etcd_t *e) {
+    int64_t wait = e->timer_at_ms == INT64_MAX ? 1000 : e->timer_at_ms - clock_monotonic_ms();
+    struct pollfd fd = {.fd = e->fd, .events = (short)e->events};
+    poll(&fd, e->fd >= 0 ? 1 : 0, wait < 0 ? 0 : (int)(wait > 1000 ? 1000 : wait));
+    if (fd.revents && e->fd >= 0) grpc_on_fd(e->grpc, e->fd, (uint32_t)fd.revents);
+    if (clock_monotonic_ms() >= e->timer_at_ms) {
+        e->timer_at_ms = INT64_MAX;
+        grpc_on_timer(e->grpc);
+    }
+}
+
+static void call_put(etcd_t *e, int slot);
+static void put_done(void *arg, const grpc_result_t *result) {
+    call_t *call = arg;
+    etcd_t *e = call->etcd;
+    e->open--;
+    if (result->err != ERR_OK) {
+        if (e->failed++ == 0) fprintf(stderr, "bench_store: etcd: %s\n", result->message);
+    } else
+        sample(&e->samples, e->sent_us[call->slot]);
+    if (clock_monotonic_us() < e->samples.until_us) call_put(e, call->slot);
+}
+
+// etcdserverpb.PutRequest: key = 1, value = 2.
+static void call_put(etcd_t *e, int slot) {
+    uint8_t body[VALUE_BYTES + 64], *to = body;
+    char key[32];
+    int len = snprintf(key, sizeof key, "/bench/key-%013llu",
+                       (unsigned long long)next_key(&e->key_state));
+    *to++ = 0x0a;
+    *to++ = (uint8_t)len;
+    memcpy(to, key, (size_t)len);
+    to += len;
+    *to++ = 0x12;
+    *to++ = (VALUE_BYTES & 0x7f) | 0x80;
+    *to++ = VALUE_BYTES >> 7;
+    memcpy(to, value, VALUE_BYTES);
+    to += VALUE_BYTES;
+    e->sent_us[slot] = clock_monotonic_us();
+    e->open++;
+    grpc_send(e->grpc, "/etcdserverpb.KV/Put", (bytes_t){body, (size_t)(to - body)}, 30000, NULL,
+              put_done, &calls[slot]);
+}
+
+static void etcd_open(etcd_t *e, const char *dir) {
+    *e = (etcd_t){.fd = -1, .timer_at_ms = INT64_MAX};
+    // Unix sockets of etcd 3.4 have names of the form host:port, in its working folder.
+    CLEANUP(free_charp) char *log = str_printf("%s/etcd.log", dir);
+    const char *argv[] = {"etcd",
+                          "--name",
+                          "m1",
+                          "--data-dir",
+                          "etcd",
+                          "--listen-client-urls",
+                          "unix://client:1",
+                          "--advertise-client-urls",
+                          "unix://client:1",
+                          "--listen-peer-urls",
+                          "unix://peer:1",
+                          "--initial-advertise-peer-urls",
+                          "unix://peer:1",
+                          "--initial-cluster",
+                          "m1=unix://peer:1",
+                          "--quota-backend-bytes",
+                          "8000000000",
+                          NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, dir);
+    posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT, 0600);
+    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    int64_t begun = clock_monotonic_us();
+    if (posix_spawnp(&e->pid, "etcd", &actions, NULL, (char **)argv, environ) != 0) {
+        fprintf(stderr, "bench_store: cannot start etcd\n");
+        exit(1);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    snprintf(e->socket, sizeof e->socket, "%s/client:1", dir);
+    grpc_loop_t loop = {e, loop_watch, loop_unwatch, loop_timer, loop_now, loop_connection};
+    e->grpc = grpc_new(e->socket, &loop, 0);
+    for (int i = 0; i < CLIENTS_MAX; i++) calls[i] = (call_t){e, i};
+    // The first put tells when it serves.
+    e->samples.begun_us = begun;
+    call_put(e, 0);
+    while (e->open) loop_turn(e);
+    printf("etcd: start to first put %.0f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
+    vec_done(&e->samples.us);
+}
+
+static figure_t etcd_run(etcd_t *e, int clients, double seconds) {
+    static uint64_t number;
+    e->samples = (samples_t){0};
+    e->key_state = ++number;
+    double server = cpu_us(e->pid, NULL), client = cpu_us(getpid(), "bench_store");
+    e->samples.begun_us = clock_monotonic_us();
+    e->samples.until_us = e->samples.begun_us + (int64_t)(seconds * 1e6);
+    for (int i = 0; i < clients; i++) call_put(e, i);
+    while (e->open) loop_turn(e);
+    server = cpu_us(e->pid, NULL) - server;
+    client = cpu_us(getpid(), "bench_store") - client;
+    figure_t f = figure_of(&e->samples, server, client);
+    vec_done(&e->samples.us);
+    return f;
+}
+
+static void etcd_close(etcd_t *e) {
+    if (!e->pid) return;
+    grpc_destroy(&e->grpc);
+    kill(e->pid, SIGTERM);
+    waitpid(e->pid, NULL, 0);
+}
+
+// ---- the disk alone
+// -------------------------------------------------------------------------------------
+static void print_floor(const char *dir, double seconds) {
+    CLEANUP(free_charp) char *path = str_printf("%s/floor", dir);
+    file_t *file = NULL;
+    why_t why;
+    samples_t s = {0};
+    must(files_open(files_real(), path, FILE_OPEN_CREATE, &file, &why), &why);
+    must(file_allocate(file, 8 << 20, &why), &why);
+    must(file_sync(file, &why), &why);
+    s.begun_us = clock_monotonic_us();
+    for (uint64_t at = 0; clock_monotonic_us() - s.begun_us < (int64_t)(seconds * 1e6);
+         at += 1096) {
+        int64_t since = clock_monotonic_us();
+        must(file_write_at(file, at % (7 << 20), (bytes_t){value, VALUE_BYTES}, &why), &why);
+        must(file_sync(file, &why), &why);
+        sample(&s, since);
+    }
+    figure_t f = figure_of(&s, 0, 0);
+    printf("floor: one write of 1 KiB and fdatasync: %.0f/s, p50 %.3f ms, p99 %.3f ms\n",
+           f.per_second, f.p50_ms, f.p99_ms);
+    vec_done(&s.us);
+    file_close(&file);
+    must(files_remove(files_real(), path, &why), &why);
+}
+
+// ---- the table
+// ------------------------------------------------------------------------------------------
+static void print_row(const char *who, int clients, const figure_t *f) {
+    printf("%-7s %4d clients  %8.0f puts/s  p50 %7.2f ms  p99 %7.2f ms  server %6.1f us/put  "
+           "client %5.1f us/put\n",
+           who, clients, f->per_second, f->p50_ms, f->p99_ms, f->server_us, f->client_us);
+    fflush(stdout);
+}
+
+static void print_ratios(figure_t troupe[COUNTS][ROUNDS_MAX], figure_t etcd[COUNTS][ROUNDS_MAX],
+                         int rounds) {
+    printf("\nratios, troupe to etcd, worst .. best of %d rounds\n", rounds);
+    for (size_t i = 0; i < COUNTS; i++) {
+        double low[4] = {1e9, 1e9, 1e9, 1e9}, high[4] = {0};
+        for (int round = 0; round < rounds; round++) {
+            const figure_t *t = &troupe[i][round], *e = &etcd[i][round];
+            double now[4] = {t->per_second / e->per_second, e->p50_ms / t->p50_ms,
+                             e->p99_ms / t->p99_ms, e->server_us / t->server_us};
+            for (int k = 0; k < 4; k++) {
+                if (now[k] < low[k]) low[k] = now[k];
+                if (now[k] > high[k]) high[k] = now[k];
+            }
+        }
+        printf("%4d clients  puts/s %.1f .. %.1f x   p50 1/%.1f .. 1/%.1f   p99 1/%.1f .. 1/%.1f   "
+               "server CPU 1/%.1f .. 1/%.1f\n",
+               client_counts[i], low[0], high[0], low[1], high[1], low[2], high[2], low[3],
+               high[3]);
+    }
+}
+
+static void remove_tree(const char *dir) {
+    CLEANUP(free_charp) char *command = str_printf("rm -r '%s'", dir);
+    FILE *p = popen(command, "r");
+    if (p) pclose(p);
+}
+
+int main(int argc, char **argv) {
+    double seconds = 2;
+    int rounds = 3;
+    const char *base = "/tmp", *only = "";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (streq(argv[i], "--seconds"))
+            seconds = strtod(argv[i + 1], NULL);
+        else if (streq(argv[i], "--rounds"))
+            rounds = (int)strtol(argv[i + 1], NULL, 10);
+        else if (streq(argv[i], "--dir"))
+            base = argv[i + 1];
+        else if (streq(argv[i], "--only"))
+            only = argv[i + 1];
+    }
+    if (rounds < 1 || rounds > ROUNDS_MAX) rounds = 3;
+    log_set_level(LOG_LEVEL_WARN);
+    memset(value, 'v', sizeof value);
+    CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", base);
+    if (!mkdtemp(dir)) {
+        fprintf(stderr, "bench_store: cannot make %s\n", dir);
+        return 1;
+    }
+    static figure_t troupe[COUNTS][ROUNDS_MAX], etcd[COUNTS][ROUNDS_MAX];
+    troupe_t t = {0};
+    etcd_t e = {0};
+    bool with_troupe = !streq(only, "etcd"), with_etcd = !streq(only, "troupe");
+    print_floor(dir, 1);
+    if (with_troupe) troupe_open(&t, dir);
+    if (with_etcd) etcd_open(&e, dir);
+    for (int round = 0; round < rounds; round++) {
+        for (size_t i = 0; i < COUNTS; i++) {
+            int clients = client_counts[i];
+            if (with_troupe) troupe[i][round] = troupe_run(&t, clients, seconds);
+            if (with_troupe) print_row("troupe", clients, &troupe[i][round]);
+            if (with_etcd) etcd[i][round] = etcd_run(&e, clients, seconds);
+            if (with_etcd) print_row("etcd", clients, &etcd[i][round]);
+        }
+    }
+    if (with_troupe && with_etcd) print_ratios(troupe, etcd, rounds);
+    etcd_close(&e);
+    if (t.process) {
+        process_stop(t.process);
+        process_destroy(&t.process);
+    }
+    remove_tree(dir);
+    return 0;
+}
