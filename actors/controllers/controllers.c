@@ -2,8 +2,15 @@
 #include "actors/controllers/rows.h"
 
 const controller_def_t *const controller_rows[] = {
-    &nodeipam_controller,   &namespace_controller,  &nodelife_controller,  &podgc_controller,
-    &replicaset_controller, &deployment_controller, &endpoints_controller, NULL,
+    &nodeipam_controller,   // node ranges
+    &nodelife_controller,   // silent nodes, taints, evictions
+    &namespace_controller,  // default accounts, emptying
+    &deployment_controller, // rollouts
+    &replicaset_controller, // numbers of pods
+    &endpoints_controller,  // who serves a service
+    &gc_controller,         // what owners left behind
+    &podgc_controller,      // pods nobody else removes
+    NULL,
 };
 
 const Meta__OwnerReference *owner_that_controls(const Meta__ObjectMeta *meta) {

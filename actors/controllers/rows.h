@@ -9,3 +9,4 @@ extern const controller_def_t podgc_controller;
 extern const controller_def_t replicaset_controller;
 extern const controller_def_t deployment_controller;
 extern const controller_def_t endpoints_controller;
+extern const controller_def_t gc_controller;

@@ -246,3 +246,46 @@ Test(cluster, a_deleted_namespace_takes_everything_with_it)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+static bool nothing_is_left(void *arg) {
+    api_rig_t *rig = arg;
+    return !fake_store_count(rig->store, "/registry/deployments/default/") &&
+           !fake_store_count(rig->store, "/registry/replicasets/default/") &&
+           !fake_store_count(rig->store, "/registry/pods/default/");
+}
+
+Test(cluster, what_a_deployment_owns_goes_with_it)
+{
+    static const char *const ways[] = {"Background", "Foreground"};
+    for (size_t i = 0; i < LENGTH_OF(ways); i++) {
+        api_rig_t *rig = cluster(6 + i, 2);
+        cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
+        expect_ready(rig, "web", 3);
+        Api__Delete options = API__DELETE__INIT;
+        options.propagation = ways[i];
+        rig_delete_with(rig, "apps/v1", "Deployment", "default", "web", &options);
+        cr_assert(sim_run_until(rig->sim, nothing_is_left, rig, DEADLINE_MS), "%s", ways[i]);
+        rig_destroy(&rig);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+Test(cluster, orphans_stay)
+{
+    api_rig_t *rig = cluster(8, 2);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
+    expect_ready(rig, "web", 3);
+    Api__Delete options = API__DELETE__INIT;
+    options.propagation = "Orphan";
+    rig_delete_with(rig, "apps/v1", "Deployment", "default", "web", &options);
+    sim_run_for(rig->sim, 5000);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/deployments/default/"), 0);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 1);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3);
+    // A deployment of the same face takes the set in again.
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
+    expect_ready(rig, "web", 3);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 1);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
