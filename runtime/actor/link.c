@@ -496,6 +496,10 @@ static bool is_kits_type(const char *type) {
 }
 
 static void deliver(conn_t *c, const wire_t *w, bytes_t body) {
+    if (!w->to.len || !w->from.len) {
+        conn_refuse(c, "a message without an address");
+        return;
+    }
     envelope_t *env = envelope_new();
     env->to = name_cached(&c->to, w->to);
     env->from = name_cached(&c->from, w->from);
@@ -517,9 +521,7 @@ static void deliver(conn_t *c, const wire_t *w, bytes_t body) {
     env->control = c->kind == LANE_CONTROL;
     env->is_kits = w->kits;
     const char *wrong = NULL;
-    if (!w->to.len || !w->from.len)
-        wrong = "a message without an address";
-    else if (w->kits && !is_kits_type(env->type_name->text))
+    if (w->kits && !is_kits_type(env->type_name->text))
         wrong = "a message that no kit sends";
     else if (!may_speak_as(c, env->from->text))
         wrong = "it speaks as somebody whom it may not speak as";
