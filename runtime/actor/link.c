@@ -282,9 +282,11 @@ static bool is_ours(const link_t *l, const char *address) {
 static void learn_actor(conn_t *c, const Actor__ActorEntry *entry) {
     link_t *l = c->link;
     peer_t *p = c->peer;
+    // Not listed: nobody here reaches it. (A worker's pod actors, which speak to their kubelet
+    // only.)
     if (!wire_is_address(bytes_of_str(entry->address)) || !may_speak_as(c, entry->address)) {
-        log_warn(who(l), "%s (principal %s) may not run %.80s: not listed", p->process,
-                 c->principal->text, entry->address);
+        log_debug(who(l), "%s (principal %s) may not run %.80s: not listed", p->process,
+                  c->principal->text, entry->address);
         return;
     }
     if (entry->gone) {
