@@ -9,7 +9,7 @@
 
 enum {
     POD_TAG_WAKE = 1,       // timer: the plan may have changed by time
-    POD_TAG_LOOK_SOON,         // the same, within POD_SANDBOX_LOOK_MS
+    POD_TAG_LOOK_SOON,      // the same, within POD_SANDBOX_LOOK_MS
     POD_TAG_LOOK,           // timer: look at the runtime again
     POD_TAG_PROBE = 1 << 8, // timer: + member * 4 + probe
     POD_TAG_OP = 1 << 20,   // asks: + number
@@ -17,7 +17,7 @@ enum {
     POD_START_TIMEOUT_MS = 120 * 1000, // queues included
     POD_PULL_TIMEOUT_MS = 30 * 60 * 1000,
     POD_STOP_SLACK_MS = 15 * 1000,
-    POD_HOLD_MS = 1000,     // after something failed that must be tried again
+    POD_HOLD_MS = 1000, // after something failed that must be tried again
     POD_SANDBOX_LOOK_MS = 30,
     POD_EXIT_LOOK_MS = 250, // an exit that no further event confirmed
     POD_RETRY_FIRST_MS = 1000,

@@ -1,0 +1,180 @@
+// kubelet/NODE in the simulator, with the real API server: a node registers, pods run on it, crash,
+// are deleted; the kubelet dies and adopts.
+#include "actors/kubelet/kubelet.h"
+#include "support/leaks.h"
+#include "tests/support/api_rig.h"
+
+typedef struct {
+    api_rig_t *rig;
+    kubelet_args_t args;
+} bench_t;
+
+static void bench_open(bench_t *b, const kubelet_args_t *args) {
+    *b = (bench_t){.rig = rig_new(7)};
+    b->args = args ? *args : (kubelet_args_t){0};
+    b->args.simulated = true;
+    b->args.pod_range = "10.244.3.0/24";
+    why_t why;
+    cr_assert_eq(sim_spawn(b->rig->sim, "n1", "n1", &kubelet_actor, "n1", &b->args, &why), ERR_OK,
+                 "%s", why.text);
+}
+static void bench_close(bench_t *b) {
+    rig_destroy(&b->rig);
+    ASSERT_NO_LEAKS();
+}
+
+static const char *field(bench_t *b, const char *kind, const char *name, const char *path) {
+    const char *ns = streq(kind, "Node") ? NULL : "default";
+    const char *outcome = rig_get(b->rig, "v1", kind, ns, name);
+    return b->rig->err ? outcome : rig_field(b->rig, path);
+}
+// Runs until the field has the value; at most a virtual minute.
+static void wait_for(bench_t *b, const char *kind, const char *name, const char *path,
+                     const char *wanted) {
+    const char *is = "";
+    for (int i = 0; i < 600; i++) {
+        is = field(b, kind, name, path);
+        if (streq(is, wanted)) return;
+        rig_run(b->rig, 100);
+    }
+    cr_assert_fail("%s %s: %s is \"%s\", not \"%s\"", kind, name, path, is, wanted);
+}
+#define POD(name, extra)                                                                  \
+    "{kind: Pod, apiVersion: v1, metadata: {name: " name "}, spec: {nodeName: n1, " extra \
+    "containers: [{name: c, image: nginx}]}}"
+
+Test(kubelet, a_node_registers_and_becomes_ready)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    wait_for(&b, "Node", "n1", "status.conditions[3].status", "True");
+    cr_expect_str_eq(rig_field(b.rig, "status.conditions[3].reason"), "KubeletReady");
+    cr_expect_str_eq(rig_field(b.rig, "spec.podCIDR"), "10.244.3.0/24");
+    cr_expect_str_eq(rig_field(b.rig, "status.nodeInfo.containerRuntimeVersion"),
+                     "sim://" TROUPE_VERSION);
+    bench_close(&b);
+}
+
+Test(kubelet, a_pod_runs_with_an_address_of_the_nodes_range)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Running");
+    cr_expect_str_eq(rig_field(b.rig, "status.podIP"), "10.244.3.2");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].ready"), "true");
+    cr_expect_str_eq(rig_field(b.rig, "status.conditions[2].type"), "Ready");
+    cr_expect_str_eq(rig_field(b.rig, "status.conditions[2].status"), "True");
+    cr_expect_str_eq(rig_field(b.rig, "status.qosClass"), "BestEffort");
+    bench_close(&b);
+}
+
+Test(kubelet, a_deleted_pod_leaves_in_two_steps)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Running");
+    cr_expect_str_eq(rig_delete(b.rig, "v1", "Pod", "default", "a"), "DELETING");
+    wait_for(&b, "Pod", "a", "status.phase", "pods \"a\" not found");
+    bench_close(&b);
+}
+
+Test(kubelet, many_pods_run_and_go)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    arena_t arena = {0};
+    for (int i = 0; i < 50; i++)
+        cr_expect_str_eq(rig_create(b.rig, arena_printf(&arena, POD("p%d", ""), i)), "CREATED");
+    for (int i = 0; i < 50; i++)
+        wait_for(&b, "Pod", arena_printf(&arena, "p%d", i), "status.phase", "Running");
+    for (int i = 0; i < 50; i++)
+        rig_delete(b.rig, "v1", "Pod", "default", arena_printf(&arena, "p%d", i));
+    for (int i = 0; i < 50; i++)
+        wait_for(&b, "Pod", arena_printf(&arena, "p%d", i), "status.phase",
+                 arena_printf(&arena, "pods \"p%d\" not found", i));
+    arena_done(&arena);
+    bench_close(&b);
+}
+
+Test(kubelet, a_crashing_container_is_restarted_and_counted)
+{
+    bench_t b;
+    bench_open(&b, &(kubelet_args_t){.sim_crash = 1});
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].restartCount", "1");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].state.waiting.reason",
+             "CrashLoopBackOff");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].lastState.terminated.exitCode"),
+                     "1");
+    cr_expect_str_eq(rig_field(b.rig, "status.phase"), "Running");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].restartCount", "2");
+    bench_close(&b);
+}
+
+Test(kubelet, a_pod_that_may_not_restart_fails)
+{
+    bench_t b;
+    bench_open(&b, &(kubelet_args_t){.sim_crash = 1});
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "restartPolicy: Never, ")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Failed");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].restartCount"), "");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].state.terminated.exitCode"),
+                     "1");
+    bench_close(&b);
+}
+
+Test(kubelet, a_pod_actor_that_dies_goes_on_with_what_runs)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Running");
+    char *address = str_printf("pod/default.a.%s", rig_field(b.rig, "metadata.uid"));
+    char *id = str_dup(rig_field(b.rig, "status.containerStatuses[0].containerID"));
+    sim_kill(b.rig->sim, address, "test");
+    rig_run(b.rig, 5000);
+    cr_expect_str_eq(field(&b, "Pod", "a", "status.phase"), "Running");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].containerID"), id);
+    // It is still the pod's master.
+    rig_delete(b.rig, "v1", "Pod", "default", "a");
+    wait_for(&b, "Pod", "a", "status.phase", "pods \"a\" not found");
+    free(address);
+    free(id);
+    bench_close(&b);
+}
+
+Test(kubelet, faults_of_the_runtime_are_survived)
+{
+    bench_t b;
+    bench_open(&b, &(kubelet_args_t){.sim_fault = 0.3});
+    arena_t arena = {0};
+    for (int i = 0; i < 10; i++)
+        cr_expect_str_eq(rig_create(b.rig, arena_printf(&arena, POD("p%d", ""), i)), "CREATED");
+    for (int i = 0; i < 10; i++) {
+        const char *name = arena_printf(&arena, "p%d", i);
+        for (int tries = 0; tries < 20 && !streq(field(&b, "Pod", name, "status.phase"), "Running");
+             tries++)
+            rig_run(b.rig, 30000);
+        cr_expect_str_eq(field(&b, "Pod", name, "status.phase"), "Running");
+    }
+    arena_done(&arena);
+    bench_close(&b);
+}
+
+Test(kubelet, an_init_container_that_does_not_end_holds_the_pod_back)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "initContainers: [{name: i, image: busybox}], ")),
+                     "CREATED");
+    wait_for(&b, "Pod", "a", "status.initContainerStatuses[0].started", "true");
+    rig_run(b.rig, 10000);
+    cr_expect_str_eq(field(&b, "Pod", "a", "status.phase"), "Pending");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].state.waiting.reason"),
+                     "PodInitializing");
+    cr_expect_str_eq(rig_field(b.rig, "status.conditions[1].message"),
+                     "containers with incomplete status: [i]");
+    bench_close(&b);
+}
