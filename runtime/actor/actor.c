@@ -198,7 +198,7 @@ void actor_tell_blob(actor_t *me, const char *to, const ProtobufCMessageDescript
                      blob_t *body) {
     envelope_t *e = envelope_from(me, type, blob_ref(body));
     if (envelope_bytes(e) > MESSAGE_MAX_BYTES) {
-        e->to = name_new(to);
+        e->to = name_cut(to);
         stage_dead_letter(me->stage, &e, "the message is too large");
         return;
     }
@@ -220,7 +220,7 @@ static ask_t *ask_new(actor_t *me, envelope_t *e, const char *to, int64_t timeou
     ask->id = e->id;
     ask->tag = tag;
     ask->trace_id = s->trace_id;
-    ask->to = route_known(r) ? name_ref(r->place.address) : name_new(to);
+    ask->to = route_known(r) ? name_ref(r->place.address) : name_cut(to);
     ++*stage_awaited(s, ask->to);
     ask->to_incarnation = r->place.incarnation;
     imap_put(&actor_desk(me)->asks, ask->id, ask);

@@ -2,18 +2,25 @@
 #include "runtime/actor/kit.h"
 #include "runtime/base/hash.h"
 
-name_t *name_new(const char *text) {
-    size_t len = strlen(text);
-    assert(len <= UINT16_MAX);
+static name_t *name_of(const char *text, size_t len) {
     name_t *name = mem_resize(NULL, sizeof *name + len + 1);
     const char *slash = memchr(text, '/', len);
     atomic_init(&name->refs, 1);
     name->hash = hash_fnv32a(text, len);
     name->len = (uint16_t)len;
     name->role_len = (uint16_t)(slash ? slash - text : (ptrdiff_t)len);
-    memcpy(name->text, text, len + 1);
+    memcpy(name->text, text, len);
+    name->text[len] = 0;
     return name;
 }
+
+name_t *name_new(const char *text) {
+    size_t len = strlen(text);
+    assert(len <= UINT16_MAX);
+    return name_of(text, len);
+}
+
+name_t *name_cut(const char *text) { return name_of(text, strnlen(text, ADDRESS_MAX)); }
 
 name_t *name_ref(name_t *name) {
     if (name) atomic_fetch_add_explicit(&name->refs, 1, memory_order_relaxed);

@@ -14,6 +14,7 @@ typedef struct {
     char text[];
 } name_t;
 name_t *name_new(const char *text) MUST_USE; // *returned*, one reference; at most ADDRESS_MAX bytes
+name_t *name_cut(const char *text) MUST_USE; // the same of any text: what is too long is cut
 name_t *name_ref(name_t *name);              // any thread; NULL stays NULL
 void name_unref(name_t **name);              // nulls the pointer; NULL is fine
 bool name_eq(const name_t *a, const name_t *b);

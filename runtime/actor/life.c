@@ -411,7 +411,7 @@ void actor_monitor(actor_t *me, const char *address) {
         w = NEW(watchers_t);
         map_put(&s->watchers, address, w);
     }
-    name_t *name = name_new(address);
+    name_t *name = name_cut(address);
     vec_push(&actor_desk(me)->watched, name);
     const route_t *r = stage_resolve(s, address);
     vec_push(&w->watchers, ((watcher_t){me, route_known(r) ? r->place.incarnation : 0}));

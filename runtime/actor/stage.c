@@ -178,6 +178,10 @@ static route_t *route_of(stage_t *s, const char *text) {
 }
 
 const route_t *stage_resolve(stage_t *s, const char *to) {
+    // Addresses are also made of what strangers say ("kubelet/" and a node's name): nobody has one
+    // this long, and it is not worth a place in the cache.
+    static const route_t nobody;
+    if (strnlen(to, ADDRESS_MAX + 1) > ADDRESS_MAX) return &nobody;
     route_t *r = route_of(s, to);
     if (!r->is_role || !r->choices_len) return r;
     const place_t *choice = &r->choices[r->turn++ % r->choices_len];
@@ -392,7 +396,7 @@ void stage_route(stage_t *s, actor_t *from, const char *to, envelope_t **env) {
         return;
     }
     const route_t *r = stage_resolve(s, to);
-    if (!e->to) e->to = route_known(r) ? name_ref(r->place.address) : name_new(to);
+    if (!e->to) e->to = route_known(r) ? name_ref(r->place.address) : name_cut(to);
     if (!route_known(r)) {
         stage_refuse(s, env, ERR_UNAVAILABLE, "nobody is known at this address");
         return;

@@ -141,6 +141,9 @@ Test(actor, an_ask_fails_with_the_reason_of_who_noticed)
     cr_assert_str_eq(w.why.text, "because");
     cr_assert_eq(ask_word(&w, "echo/nobody", "x", NULL), ERR_UNAVAILABLE);
     cr_assert_eq(ask_word(&w, "nobody", "x", NULL), ERR_UNAVAILABLE);
+    char long_name[100000] = "echo/";
+    memset(long_name + 5, 'a', sizeof long_name - 6);
+    cr_assert_eq(ask_word(&w, long_name, "x", NULL), ERR_UNAVAILABLE);
     int64_t before = sim_now_ms(w.sim);
     cr_assert_eq(ask_word(&w, "echo/a", "silence", NULL), ERR_TIMEOUT);
     cr_assert_eq(sim_now_ms(w.sim) - before, 1000);
