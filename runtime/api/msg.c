@@ -110,21 +110,25 @@ static bool map_is_sorted(ProtobufCMessage *const *entries, size_t len) {
     return true;
 }
 
+// Merges the sorted halves of entries[0 .. len), by way of `spare`; equal keys keep their order.
+static void merge_sort(ProtobufCMessage **entries, size_t len, ProtobufCMessage **spare) {
+    if (len < 2) return;
+    size_t half = len / 2, i = 0, k = half, out = 0;
+    merge_sort(entries, half, spare);
+    merge_sort(entries + half, len - half, spare);
+    memcpy(spare, entries, len * sizeof *entries);
+    while (i < half || k < len) {
+        bool take_left = k == len || (i < half && entry_cmp(&spare[i], &spare[k]) <= 0);
+        entries[out++] = take_left ? spare[i++] : spare[k++];
+    }
+}
+
 size_t msg_map_sort(ProtobufCMessage **entries, size_t len) {
     if (len < 2 || entries[0]->descriptor->fields[0].type != PROTOBUF_C_TYPE_STRING) return len;
     if (map_is_sorted(entries, len)) return len;
-    // Insertion keeps equal keys in order, so the last one given wins; long maps go to qsort, with
-    // equal keys told apart by nothing: a stranger who sends a key twice gets one of the two.
-    if (len <= 32) {
-        for (size_t i = 1; i < len; i++)
-            for (size_t j = i; j > 0 && entry_cmp(&entries[j - 1], &entries[j]) > 0; j--) {
-                ProtobufCMessage *moved = entries[j];
-                entries[j] = entries[j - 1];
-                entries[j - 1] = moved;
-            }
-    } else {
-        qsort(entries, len, sizeof *entries, entry_cmp);
-    }
+    ProtobufCMessage **spare = mem_new(len * sizeof *spare);
+    merge_sort(entries, len, spare);
+    free(spare);
     size_t kept = 0;
     for (size_t i = 0; i < len; i++) {
         bool repeats_next = i + 1 < len && entry_cmp(&entries[i], &entries[i + 1]) == 0;

@@ -273,6 +273,7 @@ void node_write_yaml(const node_t *n, text_t *out) {
     emit(&e, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING), &event);
     emit(&e, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1), &event);
     emit_node(&e, n);
+    e.open_ended = 0; // as yaml.v2: no "..." behind text that ends in empty lines
     emit(&e, yaml_document_end_event_initialize(&event, 1), &event);
     emit(&e, yaml_stream_end_event_initialize(&event), &event);
     yaml_emitter_delete(&e);

@@ -460,3 +460,76 @@ Test(codec, prints_as_kubectl_does)
     arena_done(&a);
     ASSERT_NO_LEAKS();
 }
+
+Test(codec, yaml_strings_are_quoted_where_yaml_v2_quotes_them)
+{
+    static const struct {
+        const char *text, *yaml;
+    } ROWS[] = {
+        {"", "\"\""},
+        {"plain words", "plain words"},
+        {"true", "\"true\""},
+        {"No", "\"No\""},
+        {"y", "\"y\""},
+        {"null", "\"null\""},
+        {"~", "\"~\""},
+        {"12", "\"12\""},
+        {"-1.5", "\"-1.5\""},
+        {"1e3", "\"1e3\""},
+        {"0x1F", "\"0x1F\""},
+        {"1_000", "\"1_000\""},
+        {"2026-11-22", "\"2026-11-22\""},
+        {"2026-11-22T10:00:00Z", "\"2026-11-22T10:00:00Z\""},
+        {"1:30", "\"1:30\""},
+        {"1.2.3", "1.2.3"},
+        {"a: b", "'a: b'"},
+        {"a:b", "a:b"},
+        {"a #b", "'a #b'"},
+        {"a#b", "a#b"},
+        {"- a", "'- a'"},
+        {"-a", "-a"},
+        {"*", "'*'"},
+        {"&x", "'&x'"},
+        {"!x", "'!x'"},
+        {"%x", "'%x'"},
+        {"@x", "'@x'"},
+        {"`x", "'`x'"},
+        {"{x}", "'{x}'"},
+        {"[x]", "'[x]'"},
+        {"x,y", "x,y"},
+        {"it's", "it's"},
+        {"'", "''''"},
+        {"\"q\"", "'\"q\"'"},
+        {" x", "' x'"},
+        {"x ", "'x '"},
+        {"a\tb", "\"a\\tb\""},
+        {"ä€", "ä€"},
+        {"😀", "\"\\U0001F600\""},
+        {"<<", "\"<<\""},
+        {"=", "="},
+        {"?", "'?'"},
+        {"a\n", "|\n  a"},
+        {"a\nb", "|-\n  a\n  b"},
+        {"a\n\n", "|+\n  a\n"},
+        {" a\nb", "|2-\n   a\n  b"},
+        {"a \nb", "\"a \\nb\""},
+        {"100m", "100m"},
+        {"0o17", "\"0o17\""},
+    };
+    arena_t a = {0};
+    for (size_t i = 0; i < LENGTH_OF(ROWS); i++) {
+        node_t *map = node_new(&a, NODE_MAP);
+        node_put(&a, map, "k", node_str(&a, ROWS[i].text));
+        text_t out = {.arena = &a};
+        node_write_yaml(map, &out);
+        const char *wanted = arena_printf(&a, "k: %s\n", ROWS[i].yaml);
+        cr_expect_str_eq(text_str(&out), wanted, "%s: %s", ROWS[i].text, text_str(&out));
+        nodes_t back = {0};
+        why_t why = {0};
+        cr_expect_eq(node_parse_yaml(&a, out.at, out.len, 10, 1, &back, &why), ERR_OK, "%s",
+                     why.text);
+        if (back.len) cr_expect(node_equal(back.at[0], map), "%s", out.at);
+    }
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}

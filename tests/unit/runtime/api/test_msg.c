@@ -86,6 +86,30 @@ Test(msg, packs_the_same_object_to_the_same_bytes)
     ASSERT_NO_LEAKS();
 }
 
+Test(msg, of_a_key_given_twice_the_last_one_stays)
+{
+    enum { COUNT = 200 };
+    arena_t a = {0};
+    Core__ConfigMap *map = MSG_NEW(&a, Core__ConfigMap, core__config_map__descriptor);
+    map->data = ARENA_ARRAY(&a, Core__ConfigMap__DataEntry *, COUNT);
+    map->n_data = COUNT;
+    for (int i = 0; i < COUNT; i++) {
+        map->data[i] =
+            MSG_NEW(&a, Core__ConfigMap__DataEntry, core__config_map__data_entry__descriptor);
+        map->data[i]->key = arena_printf(&a, "k%03d", (COUNT - i) % 50);
+        map->data[i]->value = arena_printf(&a, "%d", i);
+    }
+    Core__ConfigMap *back =
+        msg_unpack_own(&a, &core__config_map__descriptor, msg_pack(&a, &map->base));
+    cr_assert_eq(back->n_data, 50);
+    for (int k = 0; k < 50; k++) {
+        cr_assert_str_eq(back->data[k]->key, arena_printf(&a, "k%03d", k));
+        cr_assert_str_eq(back->data[k]->value, arena_printf(&a, "%d", k ? COUNT - k : 150));
+    }
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
 Test(msg, a_pointer_to_an_empty_struct_differs_from_none)
 {
     arena_t a = {0};
