@@ -3,6 +3,56 @@
 #include "runtime/api/describe.h"
 #include "runtime/base/clock.h"
 
+// ---- what a text needs beside its object
+// ------------------------------------------------------------ A part that cannot be had is left
+// out: the description is worth more than the failure.
+static objects_t related(ctl_t *ctl, const kind_t *k, const char *ns, const char *labels,
+                         const char *fields) {
+    objects_t found = {0};
+    failure_t failure;
+    return ctl_list(ctl, k, ns, labels, fields, &found, &failure) ? (objects_t){0} : found;
+}
+
+// Those of the found that `owner` controls.
+static size_t keep_owned(objects_t *found, const ProtobufCMessage *owner) {
+    const char *uid = or_empty(object_meta_read(owner)->uid);
+    size_t kept = 0;
+    for (size_t i = 0; i < found->len; i++) {
+        const Meta__OwnerReference *by = object_controller(found->at[i]);
+        if (by && streq(or_empty(by->uid), uid)) found->at[kept++] = found->at[i];
+    }
+    return kept;
+}
+
+static void find_extra(ctl_t *ctl, const kind_t *k, const ProtobufCMessage *obj,
+                       describe_extra_t *ret_extra) {
+    const Meta__ObjectMeta *meta = object_meta_read(obj);
+    const kind_t *pods = kind_find("", "v1", "Pod");
+    if (streq(k->name, "Node")) {
+        const char *here = arena_printf(&ctl->arena, "spec.nodeName=%s", meta->name);
+        objects_t found = related(ctl, pods, "", NULL, here);
+        ret_extra->pods = (const Core__Pod *const *)(void *)found.at;
+        ret_extra->pods_len = found.len;
+    } else if (streq(k->name, "ReplicaSet")) {
+        objects_t found = related(ctl, pods, meta->namespace_, NULL, NULL);
+        ret_extra->pods_len = keep_owned(&found, obj);
+        ret_extra->pods = (const Core__Pod *const *)(void *)found.at;
+    } else if (streq(k->name, "Deployment")) {
+        objects_t found =
+            related(ctl, kind_find("apps", "v1", "ReplicaSet"), meta->namespace_, NULL, NULL);
+        ret_extra->replica_sets_len = keep_owned(&found, obj);
+        ret_extra->replica_sets = (const ProtobufCMessage *const *)found.at;
+    } else if (streq(k->name, "Service")) {
+        ProtobufCMessage *endpoints;
+        failure_t failure;
+        if (!ctl_get(ctl, kind_find("", "v1", "Endpoints"), meta->namespace_, meta->name,
+                     &endpoints, &failure))
+            ret_extra->endpoints = (const Core__Endpoints *)endpoints;
+    }
+}
+
+// ---- one object
+// ---------------------------------------------------------------------------------------
 static int describe_one(ctl_t *ctl, const kind_t *k, ProtobufCMessage *obj) {
     const Meta__ObjectMeta *meta = object_meta_read(obj);
     const kind_t *event_kind = kind_find("", "v1", "Event");
@@ -15,9 +65,11 @@ static int describe_one(ctl_t *ctl, const kind_t *k, ProtobufCMessage *obj) {
     const char *ns = k->namespaced ? meta->namespace_ : "default";
     if (event_kind && ctl_list(ctl, event_kind, ns, NULL, selector, &events, &failure))
         return refuse_failure(&failure);
+    describe_extra_t extra = {0};
+    find_extra(ctl, k, obj, &extra);
     text_t out = TEXT_HEAP;
     describe_print(&ctl->arena, k, obj, (const Core__Event *const *)(void *)events.at, events.len,
-                   NULL, clock_wall_ms(), &out);
+                   &extra, clock_wall_ms(), &out);
     fputs(text_str(&out), stdout);
     text_done(&out);
     return 0;
