@@ -83,8 +83,8 @@ static void fail_call(call_t *call, err_t err, const char *why, bytes_t status) 
         status.len ? msg_unpack_own(&arena, &meta__status__descriptor, status) : NULL;
     if (parsed) {
         snprintf(call->failure.reason, sizeof call->failure.reason, "%s", or_empty(parsed->reason));
-        if (!is_empty(parsed->message))
-            snprintf(call->failure.message, sizeof call->failure.message, "%s", parsed->message);
+        const char *text = status_text(&arena, parsed);
+        if (*text) snprintf(call->failure.message, sizeof call->failure.message, "%s", text);
     }
     call->ended = true;
     arena_done(&arena);

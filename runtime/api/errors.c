@@ -289,6 +289,35 @@ Meta__Status *status_from_err(arena_t *arena, err_t err, const char *why) {
     return status;
 }
 
+static bool was_cause(const Meta__StatusDetails *details, size_t i) {
+    for (size_t j = 0; j < i; j++)
+        if (streq(or_empty(details->causes[j]->field), or_empty(details->causes[i]->field)) &&
+            streq(or_empty(details->causes[j]->message), or_empty(details->causes[i]->message)))
+            return true;
+    return false;
+}
+
+const char *status_text(arena_t *arena, const Meta__Status *status) {
+    const Meta__StatusDetails *details = status->details;
+    if (!streq(or_empty(status->reason), "Invalid") || !details || !details->n_causes)
+        return or_empty(status->message);
+    size_t count = 0;
+    for (size_t i = 0; i < details->n_causes; i++) count += !was_cause(details, i);
+    text_t out = {.arena = arena};
+    if (is_empty(details->kind) && is_empty(details->name))
+        text_add(&out, "The request is invalid: ");
+    else
+        text_addf(&out, "The %s \"%s\" is invalid: ", or_empty(details->kind),
+                  or_empty(details->name));
+    for (size_t i = 0; i < details->n_causes; i++) {
+        const Meta__StatusCause *cause = details->causes[i];
+        if (was_cause(details, i)) continue;
+        text_addf(&out, "%s%s: %s", count > 1 ? "\n* " : "", or_empty(cause->field),
+                  or_empty(cause->message));
+    }
+    return text_str(&out);
+}
+
 err_t status_err(const Meta__Status *status) {
     if (status->code < 400 && !streq(or_empty(status->status), "Failure")) return ERR_OK;
     // Several errors share a reason; the first row of the table that bears it is the general one,

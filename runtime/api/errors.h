@@ -50,4 +50,7 @@ Meta__Status *status_invalid(arena_t *arena, const char *group, const char *kind
 Meta__Status *status_bad_request(arena_t *arena, const char *message);
 Meta__Status *status_forbidden(arena_t *arena, const char *group, const char *plural, const char *name, const char *cause);
 Meta__Status *status_from_err(arena_t *arena, err_t err, const char *why);   // for errors without a text of their own
+// As kubectl shows it to people: an Invalid one as `The Pod "x" is invalid: …`, one cause a line;
+// any other is its message.
+const char *status_text(arena_t *arena, const Meta__Status *status);
 err_t status_err(const Meta__Status *status);                                // code and reason -> err_t

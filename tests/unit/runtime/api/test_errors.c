@@ -69,6 +69,24 @@ Test(errors, invalid_tells_equal_texts_once_and_keeps_every_cause)
     ASSERT_NO_LEAKS();
 }
 
+Test(errors, people_read_an_invalid_status_cause_by_cause)
+{
+    arena_t arena = {0};
+    field_errors_t e = three_errors(&arena);
+    cr_assert_str_eq(status_text(&arena, status_invalid(&arena, "apps", "Deployment", "d", &e)),
+                     "The Deployment \"d\" is invalid: \n"
+                     "* spec.containers[0].image: Required value\n"
+                     "* spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, "
+                     "inclusive");
+    e.len = 1;
+    cr_assert_str_eq(status_text(&arena, status_invalid(&arena, "", "Pod", "x", &e)),
+                     "The Pod \"x\" is invalid: spec.containers[0].image: Required value");
+    cr_assert_str_eq(status_text(&arena, status_not_found(&arena, "", "pods", "x")),
+                     "pods \"x\" not found");
+    arena_done(&arena);
+    ASSERT_NO_LEAKS();
+}
+
 Test(errors, statuses_say_what_clients_grep_for)
 {
     arena_t arena = {0};
