@@ -138,7 +138,7 @@ static const api_type_t *inside(const item_t *item) {
 
 static void add_fields(arena_t *arena, text_t *out, const api_type_t *type, bool recursive,
                        size_t depth) {
-    item_t item;
+    item_t item = {0};
     for (size_t i = 0; item_at(type, i, &item); i++) {
         add_heading(arena, out, 2 * depth, &item);
         if (!recursive) {
@@ -186,8 +186,8 @@ static void add_values(text_t *out, const item_t *item) {
 
 err_t explain_print(arena_t *arena, const kind_t *k, const char *path, bool recursive, text_t *out,
                     why_t *why) {
-    item_t item;
-    const api_type_t *type;
+    item_t item = {0};
+    const api_type_t *type = NULL;
     err_t err = follow(k, path, &item, &type, why);
     if (err) return err;
     if (*k->group) text_addf(out, "%-12s%s\n", "GROUP:", k->group);
