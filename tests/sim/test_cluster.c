@@ -289,3 +289,87 @@ Test(cluster, orphans_stay)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+static bool all_pods_bound(void *arg) {
+    wish_t *wish = arg;
+    arena_t arena = {0};
+    size_t bound = 0;
+    for (int i = 0; i < wish->ready; i++) {
+        const blob_t *value =
+            fake_store_blob(wish->rig->store,
+                            arena_printf(&arena, "/registry/pods/default/late-%d", i));
+        const Core__Pod *pod =
+            value ? object_decode_stored(&arena, kind_find("", "v1", "Pod"), blob_bytes(value))
+                  : NULL;
+        bound += pod && !is_empty(pod->spec->nodename);
+    }
+    arena_done(&arena);
+    return bound == (size_t)wish->ready;
+}
+
+// The process with the leaders is gone for good: how long until the standbys do their work?
+Test(cluster, standbys_take_over_within_half_a_second)
+{
+    api_rig_t *rig = cluster(9, 2);
+    why_t why;
+    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &scheduler_actor, "m2", NULL, &why), ERR_OK);
+    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &controllers_actor, "m2", NULL, &why),
+                 ERR_OK);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    expect_ready(rig, "web", 2);
+    sim_run_for(rig->sim, 2000);
+    sim_crash_process(rig->sim, "control");
+    int64_t dead_ms = sim_now_ms(rig->sim);
+    cr_assert_str_eq(rig_create(rig, "{kind: Pod, apiVersion: v1, metadata: {name: late-0}, spec: "
+                                     "{containers: [{name: c, image: i}]}}"),
+                     "CREATED");
+    wish_t wish = {rig, "web", 1};
+    cr_assert(sim_run_until(rig->sim, all_pods_bound, &wish, DEADLINE_MS));
+    int64_t took_ms = sim_now_ms(rig->sim) - dead_ms;
+    cr_assert_leq(took_ms, 500, "the scheduler was away for %lld ms", (long long)took_ms);
+    cr_assert_str_eq(rig_apply(rig, WEB("nginx", "4")), "CONFIGURED");
+    expect_ready(rig, "web", 4);
+    // The old leaders come back as standbys.
+    sim_restart_process(rig->sim, "control");
+    sim_run_for(rig->sim, 3000);
+    cr_assert_str_eq(rig_apply(rig, WEB("nginx:2", "3")), "CONFIGURED");
+    expect_ready(rig, "web", 3);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+// An isolated leader goes on believing; the one that took over is the one that writes.
+Test(cluster, an_isolated_leader_does_no_harm)
+{
+    api_rig_t *rig = cluster(10, 2);
+    why_t why;
+    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &scheduler_actor, "m2", NULL, &why), ERR_OK);
+    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &controllers_actor, "m2", NULL, &why),
+                 ERR_OK);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    expect_ready(rig, "web", 2);
+    Actor__FaultRule cut = ACTOR__FAULT_RULE__INIT;
+    cut.name = "cut";
+    cut.from = "*/m1";
+    cut.to = "apiserver/*";
+    cut.kind = ACTOR__FAULT_RULE__KIND__PARTITION;
+    cut.both_ways = false;
+    for (int round = 0; round < 3; round++) {
+        static const char *const roles[] = {"scheduler/m1", "controllers/m1"};
+        for (size_t i = 0; i < LENGTH_OF(roles); i++) {
+            cut.name = roles[i];
+            cut.from = roles[i];
+            sim_set_fault(rig->sim, &cut);
+        }
+        sim_run_for(rig->sim, 1500);
+        rig_apply(rig, round % 2 ? WEB("nginx", "5") : WEB("nginx:2", "3"));
+        sim_run_for(rig->sim, 700);
+        sim_clear_faults(rig->sim);
+        sim_run_for(rig->sim, 700);
+    }
+    expect_ready(rig, "web", 3);
+    sim_run_for(rig->sim, 3000);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
