@@ -11,7 +11,7 @@ declare -A NODE=([m1]=master-1 [n1]=node-1 [n2]=node-2 [n3]=node-3)
 
 # ---- keys: each host has its own, the master knows the workers' ---------------------------------------
 keys=$WORK/keys; mkdir -p "$keys"
-for name in master node-1 node-2 node-3 stranger; do check "troupe keys $name" "$BIN/troupe" keys "$name" --config-dir "$keys"; done
+for name in master node-1 node-2 node-3 stranger; do check "troupe keys $name" "$BIN/troupe" keys "$name" --dir "$keys/keys"; done
 [ "$(stat -c %a "$keys/keys/master.cert_secret")" = 600 ] && ok "secrets are 0600" || not_ok "secrets are 0600"
 config_of() { # HOST
     local h=$1 c=$WORK/$1/config
