@@ -148,7 +148,7 @@ static err_t rm(talk_t *t, grpc_t *grpc, const char *const *ids, size_t len, why
     const Cri__ListContainersResponse *all;
     err_t e = list(t, grpc, &all, why);
     for (size_t i = 0; !e && i < len; i++) {
-        const char *id;
+        const char *id = NULL;
         void *reply;
         e = find(all, ids[i], &id, why);
         if (e) break;

@@ -81,6 +81,10 @@ host_power_on() { # NAME
     done
     note "host $h did not start"; return 1
 }
+# What a kubelet of the lab must know: its cgroups and logs are its own.
+lab_kubelet() { # HOST
+    printf 'kind: Kubelet\ncgroupRoot: /%s-%s\npodLogDir: %s\n' "$LAB" "$1" "$WORK/$1/pod-logs" > "$WORK/$1/config/kubelet.yaml"
+}
 on() { # HOST COMMAND…
     local pid=${INIT_PID[$1]}; shift
     nsenter -t "$pid" -m -u -i -n -p --wd="$PWD" "$@"

@@ -7,14 +7,14 @@ images || exit 1
 CTL_HOST=m1 IP=${IP_OF[m1]}
 
 up() { troupe m1 up -d --data "$WORK/m1/data" --run-dir "$WORK/m1/run" --config-dir "$WORK/m1/config" --node m1 --node-ip "$IP"; }
-printf 'kind: Kubelet\ncgroupRoot: /%s-m1\n' "$LAB" > "$WORK/m1/config/kubelet.yaml"
+lab_kubelet m1
 is_ready() { ctl get node m1 --no-headers | grep -qw Ready; }
 phase_is() { [ "$(ctl get pod "$1" -o jsonpath='{.status.phase}')" = "$2" ]; }
 
 # ---- a cluster comes up ---------------------------------------------------------------------------
 start=$(now_ms)
 check "troupe up starts a cluster" up
-took=$(until_true 20 is_ready) && ok "the node is Ready ($(($(now_ms) - start)) ms after the start)" || not_ok "the node is Ready"
+took=$(until_true 20 is_ready) && ok "the node is Ready ($(($(now_ms) - start)) ms after the start)" || { not_ok "the node is Ready"; exit 1; }
 check_text "four namespaces exist" "default.*kube-node-lease.*kube-public.*kube-system" "$(ctl get namespaces -o name | sort | tr '\n' ' ')"
 check_text "troupectl version tells both" "Server Version" "$(ctl version)"
 
@@ -54,7 +54,7 @@ for round in 1 2 3; do
     took=$(until_true 10 api_answers) && ok "the API answers again after SIGKILL of the process ($took ms)" || not_ok "the API answers again after SIGKILL"
 done
 until_true 10 phase_is box Running > /dev/null
-check_text "containers were adopted, not restarted" "^$before$" "$(ctl get pod box -o jsonpath='{.status.containerStatuses[*].containerID}')"
+check_text "containers were adopted, not restarted" "^${before:-nothing was running}$" "$(ctl get pod box -o jsonpath='{.status.containerStatuses[*].containerID}')"
 check_text "restart counts did not move" "^0 0$" "$(restarts)"
 check_text "delete actor kills one actor" "deleted" "$(ctl delete actor scheduler/m1 2>&1)"
 check_text "an acknowledged object is still there" "^pod/box$" "$(ctl get pod box -o name)"
@@ -65,7 +65,7 @@ ip_before=$(ctl get pod box -o jsonpath='{.status.podIP}')
 victim=$(troupe m1 node ps --run-dir "$WORK/m1/run" --data "$WORK/m1/data" | awk '/side/ {print $1; exit}')
 check "troupe node rm removes a container behind the API's back" troupe m1 node rm --run-dir "$WORK/m1/run" --data "$WORK/m1/data" "$victim"
 took=$(until_true 10 side_is_back) && ok "the container is made anew ($took ms)" || not_ok "the container is made anew"
-check_text "the pod keeps its IP" "^$ip_before$" "$(ctl get pod box -o jsonpath='{.status.podIP}')"
+check_text "the pod keeps its IP" "^${ip_before:-there was none}$" "$(ctl get pod box -o jsonpath='{.status.podIP}')"
 
 # ---- wrong input ------------------------------------------------------------------------------------
 refused() { # WHAT REGEX MANIFEST
