@@ -392,6 +392,10 @@ static void on_runtime_state(actor_t *me, const message_t *msg, const void *body
     bool network_changed = now->network_ready != self->runtime.network_ready,
          session_changed = now->session != self->runtime.session;
     bool was_ready = self->runtime.ready;
+    if (now->ready)
+        self->runtime_lost_ms = 0;
+    else if (was_ready)
+        self->runtime_lost_ms = actor_now_ms(me);
     char *name = str_dup(now->name), *version = str_dup(now->version),
          *message = str_dup(now->message);
     free(self->runtime_name);
@@ -401,7 +405,10 @@ static void on_runtime_state(actor_t *me, const message_t *msg, const void *body
     self->runtime.name = self->runtime_name = name;
     self->runtime.version = self->runtime_version = version;
     self->runtime.message = self->runtime_message = message;
-    self->node_dirty = true;
+    if (self->runtime_lost_ms)
+        actor_timer(me, K_TIMER_STATUS, KUBELET_RUNTIME_GRACE_MS);
+    else
+        self->node_dirty = true;
     if (now->ready && (session_changed || !was_ready)) list_runtime(me);
     if (!network_changed) return;
     size_t at = 0;
@@ -423,8 +430,10 @@ static void on_change(actor_t *me, const message_t *msg, const void *body) {
 // ---- the node ---------------------------------------------------------------------------------
 static node_state_t node_state(actor_t *me) {
     const kubelet_t *self = actor_state(me);
-    return (node_state_t){.runtime_ready = self->runtime.ready,
-                          .network_ready = self->runtime.network_ready,
+    bool blinks = self->runtime_lost_ms &&
+                  actor_now_ms(me) - self->runtime_lost_ms < KUBELET_RUNTIME_GRACE_MS;
+    return (node_state_t){.runtime_ready = self->runtime.ready || blinks,
+                          .network_ready = self->runtime.network_ready || blinks,
                           .runtime_name = self->runtime_name,
                           .runtime_version = self->runtime_version,
                           .message = self->runtime_message,
@@ -557,7 +566,9 @@ static void on_pod_reply(actor_t *me, entry_t *e, uint64_t what, const Api__Repl
 
 static void on_reply(actor_t *me, const message_t *msg, const void *body) {
     kubelet_t *self = actor_state(me);
-    if (recorder_handle(&self->recorder, me, msg, body)) return;
+    if (recorder_handle(&self->recorder, me, msg, body) ||
+        kubelet_relay_answer(me, msg, &api__reply__descriptor))
+        return;
     entry_t *e = entry_of_tag(self, msg->tag);
     if (e) {
         on_pod_reply(me, e, K_TAG_POD_STATUS + (msg->tag - K_TAG_POD_STATUS) % 4, body);
@@ -609,7 +620,9 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
         recorder_handle(&self->recorder, me, msg, body))
         return;
     api_failure_t failure = api_failure(actor_arena(me), body);
-    if (kubelet_stream_failure(me, msg, failure.err, failure.why)) return;
+    if (kubelet_relay_failure(me, msg, failure.err, failure.why) ||
+        kubelet_stream_failure(me, msg, failure.err, failure.why))
+        return;
     entry_t *e = entry_of_tag(self, msg->tag);
     if (e) {
         on_pod_failure(me, e, K_TAG_POD_STATUS + (msg->tag - K_TAG_POD_STATUS) % 4, &failure);
@@ -659,6 +672,16 @@ static void on_watch(actor_t *me, const message_t *msg, const void *body) {
 static void on_up(actor_t *me, const message_t *msg, const void *body) {
     kubelet_t *self = actor_state(me);
     const Actor__Up *up = body;
+    if (streq(up->address, self->runtime_address)) {
+        // It was born with us; when it comes again it has forgotten the range, and its sessions.
+        if (self->runtime_seen) {
+            free(self->range);
+            self->range = NULL;
+            self->runtime.session = 0;
+        }
+        self->runtime_seen = true;
+        return;
+    }
     size_t at = 0;
     uint64_t number;
     void *value;
@@ -737,6 +760,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     err_t err = actor_spawn(me, self->args.simulated ? &runtime_sim_actor : &runtime_cri_actor,
                             actor_name(me), &self->args, why);
     if (err) return err;
+    actor_monitor(me, self->runtime_address);
     informers_start(&self->informers, me);
     register_node(me);
     if (self->args.alive_interval_ms > 0) actor_timer(me, K_TIMER_ALIVE, 1);
@@ -746,6 +770,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
 static void stop(actor_t *me) {
     kubelet_t *self = actor_state(me);
     kubelet_streams_end(me);
+    kubelet_relays_end(me);
     size_t at = 0;
     uint64_t number;
     void *value;
@@ -779,11 +804,18 @@ static void on_stream_reply(actor_t *me, const message_t *msg, const void *body)
     (void)kubelet_stream_answer(me, msg, body);
 }
 
+static void on_drain_reply(actor_t *me, const message_t *msg, const void *body) {
+    (void)kubelet_relay_answer(me, msg, &api__await_drain_reply__descriptor);
+}
+
 static const handler_t handlers[] = {
     {&api__watch_events__descriptor, on_watch, NULL, false},
     {&actor__stream_end__descriptor, on_watch, NULL, false},
     {&actor__failure__descriptor, on_failure, NULL, false},
     {&api__reply__descriptor, on_reply, NULL, false},
+    {&api__await_drain_reply__descriptor, on_drain_reply, NULL, false},
+    {&api__get__descriptor, kubelet_on_get, "pod", false},
+    {&api__await_drain__descriptor, kubelet_on_await_drain, "pod", false},
     {&actor__up__descriptor, on_up, NULL, false},
     {&actor__down__descriptor, on_down, NULL, false},
     {&node__pod_report__descriptor, on_report, "pod test", false},

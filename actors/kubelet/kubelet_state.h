@@ -27,6 +27,7 @@ enum {
     K_TAG_POD_DELETE,
     K_TAG_POD_RETRY,
     K_TAG_POD_MIRROR,
+    K_TAG_RELAY = 1ll << 50,  // + the relay's number
     K_TAG_STREAM = 1ll << 40, // + the stream's number * 16 + step
 };
 enum {
@@ -35,6 +36,8 @@ enum {
     KUBELET_RELIST_MS = 120 * 1000,
     KUBELET_LOOK_TIMEOUT_MS = 10 * 1000,
     KUBELET_ORPHAN_GRACE_S = 2,
+    // A runtime that starts again within this time was never away: a node that blinks loses pods.
+    KUBELET_RUNTIME_GRACE_MS = 5 * 1000,
 };
 
 // A pod that this node runs, or still has to get rid of.
@@ -64,7 +67,9 @@ typedef struct {
     imap_t by_number; // the same
     map_t owners;     // container or sandbox id -> entry_t
     uint64_t entry_next;
-    bool known; // the runtime's sandboxes have been listed once
+    bool runtime_seen;
+    int64_t runtime_lost_ms; // monotonic; when it was last ready and then not any more; 0: it is
+    bool known;              // the runtime's sandboxes have been listed once
     size_t listing;
     map_t on_runtime;      // uids that the runtime has something of; value: not NULL
     VEC(blob_t *) orphans; // packed pods made of sandboxes' labels, until the pods are synced
@@ -72,12 +77,23 @@ typedef struct {
     char *range; // as told to the runtime
     const record_t *lease_seen;
     blob_t *lease; // as last read; NULL: to be created
+    imap_t relays; // number -> caller_t: pods that wait for the API server
+    uint64_t relay_next;
     VEC(stream_t *) streams;
     uint64_t stream_next;
     map_t manifests; // file -> entry number, for static pods
 } kubelet_t;
 
 entry_t *kubelet_entry(actor_t *me, const char *uid, const char *ns, const char *name);
+
+// ---- questions of pods to the API (kubelet_relay.c)
+// -----------------------------------------------
+void kubelet_on_get(actor_t *me, const message_t *msg, const void *body);
+void kubelet_on_await_drain(actor_t *me, const message_t *msg, const void *body);
+bool kubelet_relay_answer(actor_t *me, const message_t *msg,
+                          const ProtobufCMessageDescriptor *type);
+bool kubelet_relay_failure(actor_t *me, const message_t *msg, err_t err, const char *why);
+void kubelet_relays_end(actor_t *me);
 
 // ---- streams: logs and exec (kubelet_streams.c)
 // ---------------------------------------------------

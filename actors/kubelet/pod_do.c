@@ -129,8 +129,11 @@ void pod_fetch_objects(actor_t *me) {
         op_t *op = pod_op(self, OP_OBJECT, o->name, NULL);
         op->is_secret = o->is_secret;
         const kind_t *kind = kind_find("", "v1", o->is_secret ? "Secret" : "ConfigMap");
-        api_get(me, kind, or_empty(self->pod->metadata->namespace_), op->id,
-                POD_TAG_OP + op->number);
+        Api__Resource resource =
+            api_resource(kind, or_empty(self->pod->metadata->namespace_), op->id, NULL);
+        Api__Get get = {.base.descriptor = &api__get__descriptor, .resource = &resource};
+        // The kubelet passes it on: rights are the node's.
+        actor_ask(me, self->kubelet, &get.base, API_TIMEOUT_MS, POD_TAG_OP + op->number);
     }
 }
 
@@ -296,28 +299,48 @@ void pod_stop_now(actor_t *me, const char *id, int64_t grace_s) {
     pod_ask_runtime(me, op, &request.base, grace_s * 1000 + POD_STOP_SLACK_MS);
 }
 
-static void stop_container(actor_t *me, const pod_action_t *a) {
+void pod_stop_drained(actor_t *me, const char *id, int64_t grace_s) {
     pod_t *self = actor_state(me);
-    pod_container_t *c = &self->containers.at[pod_container_at(self, a->id)];
-    c->busy = c->stopping = true;
-    pod_event(me, c->name, "Normal", "Killing", "%s", a->text);
+    size_t at = pod_container_at(self, id);
+    if (at == SIZE_MAX) return; // it has ended meanwhile
+    const pod_container_t *c = &self->containers.at[at];
     size_t member = pod_member_at(self, c->name);
     const Core__Lifecycle *life =
         member == SIZE_MAX ? NULL : self->members.at[member].spec->lifecycle;
     const Core__LifecycleHandler *hook = life ? life->prestop : NULL;
-    if (!hook || !hook->exec || a->grace_s <= 0) {
-        pod_stop_now(me, a->id, a->grace_s);
+    if (!hook || !hook->exec || grace_s <= 0) {
+        pod_stop_now(me, id, grace_s);
         return;
     }
-    op_t *op = pod_op(self, OP_PRE_STOP, a->id, c->name);
-    op->grace_s = a->grace_s;
+    op_t *op = pod_op(self, OP_PRE_STOP, id, c->name);
+    op->grace_s = grace_s;
     op->began_ms = actor_now_ms(me);
     Cri__ExecSyncRequest request = {.base.descriptor = &cri__exec_sync_request__descriptor,
                                     .container_id = op->id,
                                     .n_cmd = hook->exec->n_command,
                                     .cmd = hook->exec->command,
-                                    .timeout = a->grace_s};
-    pod_ask_runtime(me, op, &request.base, a->grace_s * 1000 + POD_STOP_SLACK_MS);
+                                    .timeout = grace_s};
+    pod_ask_runtime(me, op, &request.base, grace_s * 1000 + POD_STOP_SLACK_MS);
+}
+
+// A pod that leaves stops only when no service sends it new connections any more.
+static void stop_container(actor_t *me, const pod_action_t *a) {
+    pod_t *self = actor_state(me);
+    pod_container_t *c = &self->containers.at[pod_container_at(self, a->id)];
+    c->busy = c->stopping = true;
+    pod_event(me, c->name, "Normal", "Killing", "%s", a->text);
+    if (!self->leaving || self->gone || a->grace_s <= 0) {
+        pod_stop_drained(me, a->id, a->grace_s);
+        return;
+    }
+    const Meta__ObjectMeta *meta = self->pod->metadata;
+    op_t *op = pod_op(self, OP_DRAIN, a->id, c->name);
+    op->grace_s = a->grace_s;
+    Api__AwaitDrain await = {.base.descriptor = &api__await_drain__descriptor,
+                             .namespace_ = or_empty(meta->namespace_),
+                             .pod = or_empty(meta->name),
+                             .uid = self->args->uid};
+    actor_ask(me, self->kubelet, &await.base, POD_DRAIN_TIMEOUT_MS, POD_TAG_OP + op->number);
 }
 
 static void remove_container(actor_t *me, const char *id) {

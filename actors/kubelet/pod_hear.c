@@ -516,6 +516,7 @@ void pod_heard(actor_t *me, const op_t *op, const void *body) {
     }
     case OP_CREATE: heard_create(me, op, body); break;
     case OP_START: heard_start(me, op); break;
+    case OP_DRAIN: pod_stop_drained(me, op->id, op->grace_s); break;
     case OP_PRE_STOP:
         pre_stop_ended(me, op, ((const Cri__ExecSyncResponse *)body)->exit_code != 0);
         break;
@@ -603,6 +604,8 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     case OP_STEPS:
     case OP_CREATE: create_failed(me, op, err, why); break;
     case OP_START: start_failed(me, op, why); break;
+    // An API server that does not answer must not keep a pod alive.
+    case OP_DRAIN: pod_stop_drained(me, op->id, op->grace_s); break;
     case OP_PRE_STOP: pre_stop_ended(me, op, true); break;
     case OP_POST_START: post_start_ended(me, op, true); break;
     case OP_STOP:

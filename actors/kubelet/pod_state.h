@@ -17,7 +17,8 @@ enum {
     POD_START_TIMEOUT_MS = 120 * 1000, // queues included
     POD_PULL_TIMEOUT_MS = 30 * 60 * 1000,
     POD_STOP_SLACK_MS = 15 * 1000,
-    POD_HOLD_MS = 1000, // after something failed that must be tried again
+    POD_DRAIN_TIMEOUT_MS = 2500, // the API server gives up after two seconds
+    POD_HOLD_MS = 1000,          // after something failed that must be tried again
     POD_SANDBOX_LOOK_MS = 30,
     POD_EXIT_LOOK_MS = 250, // an exit that no further event confirmed
     POD_RETRY_FIRST_MS = 1000,
@@ -46,6 +47,7 @@ typedef enum {
     OP_STEPS,
     OP_CREATE,
     OP_START,
+    OP_DRAIN,
     OP_PRE_STOP,
     OP_POST_START,
     OP_STOP,
@@ -161,6 +163,7 @@ void pod_look(actor_t *me);
 op_t *pod_ask_container(actor_t *me, const char *id); // the op: valid until the next one
 op_t *pod_ask_sandbox(actor_t *me, const char *id);
 void pod_perform(actor_t *me, const pod_action_t *action);
+void pod_stop_drained(actor_t *me, const char *id, int64_t grace_s); // pre-stop hook, then TERM
 void pod_stop_now(actor_t *me, const char *id, int64_t grace_s);
 void pod_create_now(actor_t *me, size_t member, uint32_t attempt, const char *sandbox_id);
 void pod_ask_pull(actor_t *me, size_t member);

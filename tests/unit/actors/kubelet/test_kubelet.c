@@ -145,6 +145,18 @@ Test(kubelet, a_pod_actor_that_dies_goes_on_with_what_runs)
     bench_close(&b);
 }
 
+Test(kubelet, a_runtime_that_dies_loses_a_simulated_pod_which_is_made_anew)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Running");
+    sim_kill(b.rig->sim, "runtime/n1", "test");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].restartCount", "1");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].ready", "true");
+    bench_close(&b);
+}
+
 Test(kubelet, faults_of_the_runtime_are_survived)
 {
     bench_t b;
