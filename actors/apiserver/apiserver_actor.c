@@ -1,4 +1,5 @@
 #include "actors/apiserver/apiserver_actor.h"
+#include "actors/apiserver/actors.h"
 #include "actors/apiserver/server.h"
 
 // ---- configuration
@@ -132,6 +133,13 @@ static void on_store_events(actor_t *me, const message_t *msg, const void *body)
     if (msg->tag == TAG_FEED_WATCH) feed_on_events(me, body);
 }
 
+static void on_infos(actor_t *me, const message_t *msg, const void *body) {
+    actors_on_infos(me, TAG_REST(msg->tag), msg->body);
+}
+static void on_done(actor_t *me, const message_t *msg, const void *body) {
+    actors_on_killed(me, TAG_REST(msg->tag), ERR_OK, NULL);
+}
+
 static void on_lease(actor_t *me, const message_t *msg, const void *body) {
     jobs_on_lease(me, body);
 }
@@ -149,6 +157,8 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     case TAG_READ: jobs_on_read_failed(me); break;
     case TAG_LEASE: jobs_on_lease(me, NULL); break;
     case TAG_ELECTION: leaders_on_swap(me, TAG_REST(msg->tag), NULL); break;
+    case TAG_ACTORS: actors_on_infos(me, TAG_REST(msg->tag), NULL); break;
+    case TAG_KILL: actors_on_killed(me, TAG_REST(msg->tag), err, or_empty(failure->why)); break;
     case 0: jobs_on_txn_failed(me, msg->tag, err, or_empty(failure->why)); break;
     default: break;
     }
@@ -274,6 +284,8 @@ static const handler_t handlers[] = {
     {&store__txn_reply__descriptor, on_txn, .from = "store"},
     {&store__lease_reply__descriptor, on_lease, .from = "store"},
     {&store__watch_events__descriptor, on_store_events, .from = "store"},
+    {&actor__actor_infos__descriptor, on_infos, .from = "system"},
+    {&actor__done__descriptor, on_done, .from = "system"},
     {&actor__failure__descriptor, on_failure},
     {&actor__stream_end__descriptor, on_stream_end},
     {&actor__stream_credit__descriptor, on_stream_credit},

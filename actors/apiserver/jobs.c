@@ -12,6 +12,7 @@
 //
 // A transaction whose outcome is unknown (the store went away) is asked again, safely: if the
 // object now holds exactly the bytes that were to be written, it was ours.
+#include "actors/apiserver/actors.h"
 #include "actors/apiserver/decide.h"
 #include "actors/apiserver/server.h"
 
@@ -49,6 +50,7 @@ static void job_destroy(job_t **job) {
     fresh_reset(&one->fresh);
     list_destroy(&one->list);
     sweep_destroy(&one->sweep);
+    actors_destroy(&one->actors);
     free(one);
 }
 
@@ -515,6 +517,10 @@ static void run_request(actor_t *me, job_t *job) {
     }
     if (job->is_unknown && !job->fresh.is_known) {
         fetch(me, job, &r);
+        return;
+    }
+    if (actors_are_asked(r.stored)) {
+        actors_begin(me, job);
         return;
     }
     present_t present = present_of(me, job, &r);

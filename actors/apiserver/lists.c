@@ -8,6 +8,7 @@
 //   resourceVersion   ""  consistent: as of the store's revision now
 //                     "0" whatever the cache holds
 //                     N   not older than N, or with match Exact: as of N
+#include "actors/apiserver/actors.h"
 #include "actors/apiserver/server.h"
 
 struct list_work {
@@ -107,6 +108,8 @@ void list_prepare(actor_t *me, job_t *job) {
     const Meta__Status *status = read_list(me, job, job_body(me, job));
     if (status)
         job_fail_status(me, job, status);
+    else if (actors_are_asked(job->list->selection.stored))
+        actors_begin(me, job);
     else
         job_start(me, job);
 }

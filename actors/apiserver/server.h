@@ -40,6 +40,8 @@ enum {
 #define TAG_LISTENERS  (10ull << 56) // timer: node silence
 #define TAG_RELAY      (11ull << 56) // | relay id
 #define TAG_DRAIN      (20ull << 56) // timer: waits that must be answered
+#define TAG_ACTORS     (13ull << 56) // | job id: ListActors
+#define TAG_KILL       (14ull << 56) // | job id: KillActor
 #define TAG_KIND(tag)  ((tag) & (0xffull << 56))
 #define TAG_REST(tag)  ((tag) & ~(0xffull << 56))
 
@@ -71,6 +73,7 @@ typedef struct {
 
 typedef struct list_work list_work_t;
 typedef struct sweep_work sweep_work_t;
+typedef struct actors_work actors_work_t;
 
 typedef struct {
     uint64_t id;
@@ -99,6 +102,7 @@ typedef struct {
     // ---- others
     list_work_t *list;
     sweep_work_t *sweep;
+    actors_work_t *actors;
 } job_t;
 
 typedef struct relay relay_t;
@@ -209,6 +213,7 @@ void list_destroy(list_work_t **list);
 void sweep_run(actor_t *me, job_t *job);
 void sweep_on_child(actor_t *me, uint64_t sweep, err_t err, const char *why, int64_t revision);
 void sweep_destroy(sweep_work_t **sweep);
+void actors_destroy(actors_work_t **actors); // actors.c
 
 // ---- watches.c
 // --------------------------------------------------------------------------------------

@@ -367,3 +367,50 @@ Test(apiserver_roles, what_is_typed_reaches_the_container_and_its_answer_comes_b
     text_done(&story);
     ASSERT_NO_LEAKS();
 }
+
+// ---- actors as objects --------------------------------------------------------------------------
+static void registrar_list(actor_t *me, const message_t *msg, const void *body) {
+    Actor__ActorInfo info = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_info__descriptor)};
+    info.address = arena_printf(actor_arena(me), "kubelet/%s", actor_name(me));
+    info.role = "kubelet";
+    info.process = (char *)actor_name(me);
+    info.host = "h";
+    info.state = "ready";
+    info.last_reason = info.dispatcher = "";
+    info.restarts = 2;
+    Actor__ActorInfo *all[1] = {&info};
+    Actor__ActorInfos infos = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_infos__descriptor)};
+    infos.n_actors = 1;
+    infos.actors = all;
+    actor_reply(me, msg, &infos.base);
+}
+static void registrar_kill(actor_t *me, const message_t *msg, const void *body) {
+    Actor__Done done = {PROTOBUF_C_MESSAGE_INIT(&actor__done__descriptor)};
+    cr_expect(has_suffix(((const Actor__KillActor *)body)->address, actor_name(me)));
+    actor_reply(me, msg, &done.base);
+}
+static const handler_t registrar_rows[] = {{&actor__list_actors__descriptor, registrar_list},
+                                           {&actor__kill_actor__descriptor, registrar_kill},
+                                           {NULL}};
+static const actor_def_t registrar_actor = {.role = "system", .handlers = registrar_rows};
+
+Test(apiserver_roles, actors_are_objects_and_deleting_one_kills_it)
+{
+    api_rig_t *rig = rig_new(1);
+    spawn(rig, "p2", &registrar_actor, "p2", NULL);
+    spawn(rig, "p1", &registrar_actor, "p1", NULL);
+    rig_run(rig, 20);
+    cr_expect_str_eq(rig_list(rig, "actors.troupe.io/v1", "Actor", &(Api__List)API__LIST__INIT),
+                     "kubelet/p1 kubelet/p2");
+    rig_get(rig, "actors.troupe.io/v1", "Actor", "", "kubelet/p2");
+    cr_expect_str_eq(rig_field(rig, "status.restarts"), "2");
+    cr_expect_str_eq(rig_delete(rig, "actors.troupe.io/v1", "Actor", "", "kubelet/p1"), "DELETED");
+    cr_expect_str_eq(rig_get(rig, "actors.troupe.io/v1", "Actor", "", "kubelet/p3"),
+                     "actors.actors.troupe.io \"kubelet/p3\" not found");
+    sim_crash_process(rig->sim, "p2");
+    rig_run(rig, 20);
+    cr_expect_str_eq(rig_list(rig, "actors.troupe.io/v1", "Actor", &(Api__List)API__LIST__INIT),
+                     "kubelet/p1");
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
