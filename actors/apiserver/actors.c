@@ -26,9 +26,10 @@ void actors_destroy(actors_work_t **work) {
 // ---- asking -------------------------------------------------------------------------------------
 typedef VEC(char *) names_t;
 
+// Command lines come and go, one of them to ask this: they are no part of the cluster.
 static void collect(void *arg, const char *address, const char *process) {
     names_t *names = arg;
-    vec_push(names, str_dup(address));
+    if (!has_prefix(address, "system/cli-")) vec_push(names, str_dup(address));
 }
 
 static void ask_all(actor_t *me, job_t *job) {
@@ -81,11 +82,12 @@ static Actors__Actor *object_of(arena_t *arena, const Actor__ActorInfo *info) {
     s->state = info->state;
     s->reason = info->last_reason;
     s->has_incarnation = s->has_restarts = s->has_messages = s->has_mailbox = true;
-    s->has_handlingmicros = true;
+    s->has_handlingmicros = s->has_mailboxmax = true;
     s->incarnation = (int64_t)info->incarnation;
     s->restarts = (int32_t)info->restarts;
     s->messages = (int64_t)info->messages;
     s->mailbox = (int32_t)info->mailbox_depth;
+    s->mailboxmax = (int32_t)info->mailbox_max;
     s->handlingmicros = (int64_t)info->handling_us;
     if (info->started_wall_ms) s->starttime = time_new(arena, info->started_wall_ms);
     return actor;
@@ -96,13 +98,18 @@ static int by_name(const void *a, const void *b) {
     return strcmp(x->metadata->name, y->metadata->name);
 }
 
+// What every process has of itself, and whoever kills it breaks the process.
+static bool is_plumbing(const Actor__ActorInfo *info) {
+    return streq(info->role, "steward") || streq(info->role, "system");
+}
+
 static Actors__Actor **objects(arena_t *arena, const actors_work_t *work, size_t *ret_len) {
     VEC(Actors__Actor *) all = {0};
     for (size_t i = 0; i < work->infos.len; i++) {
         const Actor__ActorInfos *infos =
             msg_unpack_own(arena, &actor__actor_infos__descriptor, blob_bytes(work->infos.at[i]));
         for (size_t j = 0; infos && j < infos->n_actors; j++)
-            vec_push(&all, object_of(arena, infos->actors[j]));
+            if (!is_plumbing(infos->actors[j])) vec_push(&all, object_of(arena, infos->actors[j]));
     }
     if (all.len > 1) qsort(all.at, all.len, sizeof *all.at, by_name);
     Actors__Actor **copy = arena_dup(arena, all.at ? (void *)all.at : "", all.len * sizeof *copy);
@@ -159,11 +166,18 @@ static void kill_it(actor_t *me, job_t *job, const Actors__Actor *one) {
     arena_t *arena = actor_arena(me);
     bytes_t packed = msg_pack(arena, &one->base);
     job->actors->killed = blob_from(packed.at, packed.len);
+    bool is_me = streq(one->metadata->name, actor_address(me));
     Actor__KillActor kill = {PROTOBUF_C_MESSAGE_INIT(&actor__kill_actor__descriptor)};
     kill.address = (char *)one->metadata->name;
     kill.reason = arena_printf(arena, "deleted by %s", job->from);
-    actor_ask(me, arena_printf(arena, "system/%s", one->spec->process), &kill.base,
-              ACTORS_TIMEOUT_MS, TAG_KILL | job->id);
+    const char *system = arena_printf(arena, "system/%s", one->spec->process);
+    if (!is_me) {
+        actor_ask(me, system, &kill.base, ACTORS_TIMEOUT_MS, TAG_KILL | job->id);
+        return;
+    }
+    // Nobody would be left to answer.
+    answer_object(me, job, packed, API__OUTCOME__DELETED);
+    actor_tell(me, system, &kill.base);
 }
 
 static void finish(actor_t *me, job_t *job) {

@@ -1,6 +1,7 @@
 // actors - the actors of the cluster as API objects (actors.troupe.io/v1): an actor's name is its
 // address. They are not stored: a list asks the `system` actor of every process that this one has
-// heard of, a deletion has the actor killed there. What does not answer in time is left out.
+// heard of, a deletion has the actor killed there. What does not answer in time is left out. A
+// watch of them is a quiet one: whoever follows every kind may follow this one too.
 // Private to the API server.
 #pragma once
 #include "actors/apiserver/server.h"

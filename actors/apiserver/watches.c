@@ -1,5 +1,4 @@
 // watches - streams of changes to clients.
-#include "actors/apiserver/actors.h"
 #include "actors/apiserver/server.h"
 
 // ---- opening
@@ -12,10 +11,6 @@ static const Meta__Status *read_watch(actor_t *me, const message_t *msg, const A
     const kind_t *k;
     const Meta__Status *status = request_resource(round, watch->resource, "watch", &who, &k);
     if (status) return status;
-    if (actors_are_asked(k))
-        return status_new(
-            round, 405, "MethodNotAllowed",
-            "watch is not supported on resources of kind \"actors.actors.troupe.io\"");
     if ((int64_t)s->watchers.all.len >= s->args.watchers_max)
         return status_from_err(round, ERR_OVERLOADED, "too many watchers");
     if (watch->from_revision < 0)

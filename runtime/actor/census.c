@@ -28,6 +28,7 @@ static Actor__ActorInfo *info_of(const stage_t *s, const actor_t *a, arena_t *ar
         .restarts = a->restarts,
         .messages = a->messages,
         .mailbox_depth = a->depth,
+        .mailbox_max = a->def->mailbox_max ? a->def->mailbox_max : MAILBOX_MAX_DEFAULT,
         .mailbox_wait_us = a->wait_us,
         .handling_us = a->handling_us,
         .started_wall_ms = a->started_wall_ms,
