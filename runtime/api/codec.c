@@ -106,12 +106,20 @@ typedef struct {
     manifests_t found;
     size_t cap;
     text_t problems; // one line each, of all documents
-    size_t n_problems;
+    size_t n_problems, n_unsaid;
 } reader_t;
 
+// As many whole lines as a why holds; the others are counted.
 static void problem(reader_t *r, uint32_t line, const char *text) {
-    if (++r->n_problems > CODEC_ERRORS_MAX) return;
-    text_addf(&r->problems, "%s%s:%u: %s", r->problems.len ? "\n" : "", r->file, line, text);
+    enum { ROOM_FOR_COUNT = 64 };
+    text_t one = {.arena = r->arena};
+    text_addf(&one, "%s%s:%u: %s", r->problems.len ? "\n" : "", r->file, line, text);
+    bool first = r->n_problems++ == 0;
+    bool fits = r->problems.len + one.len < WHY_TEXT_MAX - ROOM_FOR_COUNT - strlen(r->file);
+    if (!first && (!fits || r->n_unsaid || r->n_problems > CODEC_ERRORS_MAX))
+        r->n_unsaid++;
+    else
+        text_add(&r->problems, text_str(&one));
 }
 
 static void add_manifest(reader_t *r, const manifest_t *m) {
@@ -164,7 +172,7 @@ static void read_document(reader_t *r, node_t *doc) {
     read_errors_t errors = {0};
     m.obj = json_read_node(r->arena, m.kind->type, doc, r->strict, &errors);
     for (size_t i = 0; i < errors.len; i++) problem(r, errors.at[i].line, errors.at[i].text);
-    r->n_problems += errors.skipped;
+    r->n_unsaid += errors.skipped;
     if (!m.obj || errors.len) return;
     text_t json = {.arena = r->arena};
     node_write_json(doc, &json);
@@ -206,8 +214,7 @@ err_t manifests_read(arena_t *arena, const char *file, const char *text, size_t 
     err_t err = parse_documents(arena, text, len, &documents, why);
     if (err) return place(file, err, why);
     for (size_t i = 0; i < documents.len; i++) read_document(&r, documents.at[i]);
-    if (r.n_problems > CODEC_ERRORS_MAX)
-        text_addf(&r.problems, "\n%s: %zu more problems", file, r.n_problems - CODEC_ERRORS_MAX);
+    if (r.n_unsaid) text_addf(&r.problems, "\n%s: %zu more problems", file, r.n_unsaid);
     if (r.n_problems) err = why_set(why, ERR_BAD_REQUEST, "%s", text_str(&r.problems));
     text_done(&r.problems);
     if (err == ERR_OK) *ret_manifests = r.found;

@@ -281,6 +281,19 @@ Test(codec, manifests_are_read_as_kubectl_reads_them)
     ASSERT_NO_LEAKS();
 }
 
+Test(codec, more_problems_than_fit_are_counted)
+{
+    arena_t a = {0};
+    text_t text = {.arena = &a};
+    text_add(&text, "apiVersion: v1\nkind: Pod\nspec:\n");
+    for (int i = 0; i < 100; i++) text_addf(&text, "  unknown%02d: x\n", i);
+    const char *got = read_manifests(&a, text.at);
+    cr_expect(has_prefix(got, "f.yaml:4: unknown field \"spec.unknown00\"\nf.yaml:5:"), "%s", got);
+    cr_expect(has_suffix(got, "\"\nf.yaml: 78 more problems"), "%s", got);
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
 Test(codec, yaml_scalars_mean_what_they_mean_to_go)
 {
     static const struct {
