@@ -62,7 +62,7 @@ static void explain_taints(const sched_t *s, const sched_class_t *c, uint32_t sl
 // ---- NodeAffinity
 // ---------------------------------------------------------------------------------
 
-static bool passes_affinity(const sched_t *s, const sched_class_t *c, uint32_t slot) {
+bool sched_node_affinity_holds(const sched_t *s, const sched_class_t *c, uint32_t slot) {
     const Core__PodSpec *spec = c->spec->spec;
     const Core__Node *node = s->nodes[slot].node;
     for (size_t i = 0; i < spec->n_nodeselector; i++) {
@@ -130,11 +130,48 @@ static void explain_resources(const sched_t *s, const sched_class_t *c, uint32_t
     }
 }
 
+// ---- PodTopologySpread, InterPodAffinity (sched_pairs.c)
+// ------------------------------------------
+
+static sched_pair_no_t pair_no(const sched_class_t *c, uint32_t slot) {
+    return c->pair_no ? (sched_pair_no_t)c->pair_no[slot] : PAIR_YES;
+}
+
+static bool is_spread_no(sched_pair_no_t no) {
+    return no == PAIR_NO_SPREAD || no == PAIR_NO_SPREAD_LABEL;
+}
+
+static bool passes_spread(const sched_t *s, const sched_class_t *c, uint32_t slot) {
+    return !is_spread_no(pair_no(c, slot));
+}
+
+static bool passes_pods(const sched_t *s, const sched_class_t *c, uint32_t slot) {
+    sched_pair_no_t no = pair_no(c, slot);
+    return no == PAIR_YES || is_spread_no(no);
+}
+
+static void explain_pair(const sched_t *s, const sched_class_t *c, uint32_t slot, arena_t *arena,
+                         sched_reasons_t *reasons) {
+    static const char *const texts[] = {
+        [PAIR_NO_SPREAD] = "node(s) didn't match pod topology spread constraints",
+        [PAIR_NO_SPREAD_LABEL] =
+            "node(s) didn't match pod topology spread constraints (missing required label)",
+        [PAIR_NO_AFFINITY] = "node(s) didn't match pod affinity rules",
+        [PAIR_NO_ANTI_AFFINITY] = "node(s) didn't match pod anti-affinity rules",
+        [PAIR_NO_OTHERS_ANTI_AFFINITY] = "node(s) didn't satisfy existing pods anti-affinity rules",
+    };
+    sched_pair_no_t no = pair_no(c, slot);
+    assert(no != PAIR_YES);
+    add(reasons, texts[no], no != PAIR_NO_SPREAD_LABEL && no != PAIR_NO_AFFINITY);
+}
+
 const sched_filter_t sched_filters[] = {
     {"NodeUnschedulable", passes_unschedulable, explain_unschedulable},
     {"TaintToleration", passes_taints, explain_taints},
-    {"NodeAffinity", passes_affinity, explain_affinity},
+    {"NodeAffinity", sched_node_affinity_holds, explain_affinity},
     {"NodePorts", passes_ports, explain_ports},
     {"NodeResourcesFit", passes_resources, explain_resources},
+    {"PodTopologySpread", passes_spread, explain_pair},
+    {"InterPodAffinity", passes_pods, explain_pair},
     {0},
 };

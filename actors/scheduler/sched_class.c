@@ -173,12 +173,6 @@ static Core__Pod *signature_of(arena_t *arena, const Core__Pod *pod) {
     out->metadata->deletiontimestamp = NULL;
     out->spec->nodename = NULL;
     out->status = NULL;
-    // Labels matter to rules that select pods; without such a rule they would part siblings that
-    // differ by one (a StatefulSet's pods) for nothing.
-    bool selects = out->spec->n_topologyspreadconstraints ||
-                   (out->spec->affinity &&
-                    (out->spec->affinity->podaffinity || out->spec->affinity->podantiaffinity));
-    if (!selects) out->metadata->n_labels = 0;
     return out;
 }
 
@@ -195,6 +189,7 @@ static sched_class_t *class_new(sched_t *s, bytes_t signature) {
     c->is_beyond = request.is_beyond;
     c->priority = c->spec->spec->priority;
     c->gated = c->spec->spec->n_schedulinggates > 0;
+    c->has_rules = sched_class_has_rules(c);
     find_ports(c);
     return c;
 }
@@ -216,12 +211,14 @@ sched_class_t *sched_class_take(sched_t *s, const Core__Pod *pod) {
     c->same_hash = first;
     c->pods_len = 1;
     imap_put(&s->classes, hash, c);
+    if (sched_class_keeps_away(c)) vec_push(&s->anti, c);
     return c;
 }
 
 void sched_class_free(sched_class_t *c) {
     free(c->keys);
     free(c->tree);
+    sched_class_forget_pairs(c);
     free(c->message);
     imap_done(&c->on_node);
     vec_done(&c->pending);
@@ -253,6 +250,11 @@ void sched_class_drop(sched_t *s, sched_class_t **c_p) {
     } else {
         while (first->same_hash != c) first = first->same_hash;
         first->same_hash = c->same_hash;
+    }
+    for (size_t i = 0; i < s->anti.len; i++) {
+        if (s->anti.at[i] != c) continue;
+        vec_swap_remove(&s->anti, i);
+        break;
     }
     sched_class_drop_cache(s, c);
     sched_class_free(c);
@@ -315,13 +317,20 @@ uint32_t sched_class_best(sched_t *s, sched_class_t *c) {
     if (!s->slots_cap) return UINT32_MAX;
     c->used_at = ++s->uses;
     if (c->keys && c->tree_cap != s->slots_cap) sched_class_drop_cache(s, c);
+    bool anew = sched_class_has_pairs(s, c);
+    if (anew) {
+        sched_class_judge_pairs(s, c);
+    } else if (c->pair_no) { // the last pod that kept others away is gone
+        sched_class_forget_pairs(c);
+        anew = true;
+    }
     if (!c->keys) {
         make_room_for_cache(s);
         c->keys = mem_new(s->slots_cap * sizeof *c->keys);
         c->tree = mem_new(s->slots_cap * 2 * sizeof *c->tree);
         s->caches_len++;
         tree_build(s, c);
-    } else if (s->changes - c->seen_change >= s->slots_len ||
+    } else if (anew || s->changes - c->seen_change >= s->slots_len ||
                s->changes - c->seen_change > s->change_log_cap) {
         tree_build(s, c);
     } else {
@@ -361,7 +370,8 @@ static const char *tally(map_t *counts, arena_t *arena) {
 
 enum { MESSAGE_MAX = 1024 }; // of an event's note
 
-const char *sched_class_message(const sched_t *s, const sched_class_t *c, arena_t *arena) {
+const char *sched_class_message(sched_t *s, sched_class_t *c, arena_t *arena) {
+    if (sched_class_has_pairs(s, c)) sched_class_judge_pairs(s, c);
     if (!s->nodes_len) return "no nodes available to schedule pods";
     map_t reasons = {0}, preemption = {0};
     for (uint32_t slot = 0; slot < s->slots_len; slot++) {

@@ -64,6 +64,7 @@ void sched_destroy(sched_t **s_p) {
     free(s->change_log);
     vec_done(&s->free_slots);
     vec_done(&s->with_pending);
+    vec_done(&s->anti);
     vec_done(&s->backoff);
     map_done(&s->slot_of);
     arena_done(&s->scratch);
@@ -244,6 +245,7 @@ static void place(sched_t *s, sched_pod_t *pod, uint32_t slot, sched_pod_state_t
     for (size_t i = 0; i < c->ports_len; i++)
         vec_push(&node->ports, ((sched_used_port_t){c->ports[i], pod}));
     changed(s, slot);
+    if (s->rules_waiting) s->room++; // it may be the one that somebody wants to be near
 }
 
 static void unplace(sched_t *s, sched_pod_t *pod) {
@@ -267,6 +269,7 @@ static void unplace(sched_t *s, sched_pod_t *pod) {
 static void list_class(sched_t *s, sched_class_t *c) {
     if (c->is_listed) return;
     c->is_listed = true;
+    s->rules_waiting += c->has_rules;
     vec_push(&s->with_pending, c);
 }
 
@@ -278,6 +281,7 @@ static void unlist_class(sched_t *s, sched_class_t *c) {
         break;
     }
     c->is_listed = false;
+    s->rules_waiting -= c->has_rules;
     vec_reset(&c->pending);
     c->pending_first = c->explain_from = 0;
 }
@@ -636,6 +640,7 @@ size_t sched_pending_len(const sched_t *s) { return s->pending_len; }
 
 void sched_explain(sched_t *s, const Core__Pod *pod, text_t *out) {
     sched_class_t *c = sched_class_take(s, pod);
+    if (sched_class_has_pairs(s, c)) sched_class_judge_pairs(s, c);
     arena_t arena = {0};
     const char **names = map_sorted_keys(&s->slot_of);
     for (size_t i = 0; i < map_len(&s->slot_of); i++) {

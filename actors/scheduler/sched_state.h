@@ -40,6 +40,7 @@ struct sched_class {
     size_t ports_len;
     int32_t priority;
     bool gated;
+    bool has_rules; // about other pods
     bool is_beyond; // asks for a resource past SCHED_RESOURCES_MAX: fits nowhere
 
     size_t pods_len;                   // all pods of the class, in whatever state
@@ -57,12 +58,27 @@ struct sched_class {
 
     // The tree: tree[i] is the slot with the best key among the leaves below i; leaves start at
     // s->tree_cap. keys[slot] < 0: a filter says no.
+    // By slot, as of the last decision, for classes that rules about other pods speak about; else
+    // NULL.
+    uint8_t *pair_no; // sched_pair_no_t
+    int32_t *pair_score;
+
     int32_t *keys;
     uint32_t *tree;
     uint64_t tree_cap;    // s->slots_cap it was built for
     uint64_t seen_change; // s->changes up to here are in the tree
     uint64_t used_at;     // for choosing whose cache goes
 };
+
+// Why rules about pods beside pods refuse a node.
+typedef enum {
+    PAIR_YES,
+    PAIR_NO_SPREAD,
+    PAIR_NO_SPREAD_LABEL,
+    PAIR_NO_AFFINITY,
+    PAIR_NO_ANTI_AFFINITY,
+    PAIR_NO_OTHERS_ANTI_AFFINITY,
+} sched_pair_no_t;
 
 typedef enum { POD_PENDING, POD_BACKOFF, POD_ASSUMED, POD_PLACED } sched_pod_state_t;
 struct sched_pod {
@@ -102,13 +118,15 @@ struct sched {
     char *resource_names[SCHED_RESOURCES_MAX];
     size_t resources_len;
 
-    map_t pods;     // key -> sched_pod_t
-    imap_t classes; // hash of the signature -> sched_class_t, chained by same_hash
+    map_t pods;                // key -> sched_pod_t
+    VEC(sched_class_t *) anti; // classes whose pods keep others away
+    imap_t classes;            // hash of the signature -> sched_class_t, chained by same_hash
     VEC(sched_class_t *) with_pending; // classes that have pending pods (is_listed), any order
     VEC(sched_pod_t *) backoff;
     uint64_t arrivals, uses;
     arena_t scratch; // for one signature
     size_t caches_len;
+    size_t rules_waiting; // listed classes with rules about other pods
     size_t pending_len;
 
     uint64_t room;         // counts changes that may make a waiting pod fit; from 1
@@ -164,8 +182,18 @@ void sched_class_drop_cache(sched_t *s, sched_class_t *c);
 uint32_t sched_class_best(sched_t *s, sched_class_t *c);
 int32_t sched_key(const sched_t *s, const sched_class_t *c, uint32_t slot); // < 0: does not fit
 // Why not, for every existing node, in one sentence of Kubernetes' form; in the arena.
-const char *sched_class_message(const sched_t *s, const sched_class_t *c, arena_t *arena);
+const char *sched_class_message(sched_t *s, sched_class_t *c, arena_t *arena);
 size_t sched_resource(sched_t *s,
                       const char *name); // column of a resource; SCHED_RESOURCES_MAX: none left
 bool tolerates(const sched_class_t *c, const Core__Taint *taint);
 bool node_term_matches(const Core__NodeSelectorTerm *term, const Core__Node *node);
+
+// ---- pods beside pods (sched_pairs.c)
+// -------------------------------------------------------------
+bool sched_class_keeps_away(const sched_class_t *c); // has required anti-affinity
+bool sched_class_has_rules(const sched_class_t *c);  // of its own about other pods
+void sched_class_forget_pairs(sched_class_t *c);
+bool sched_class_has_pairs(const sched_t *s,
+                           const sched_class_t *c);         // must be judged for each decision
+void sched_class_judge_pairs(sched_t *s, sched_class_t *c); // fills pair_no and pair_score
+bool sched_node_affinity_holds(const sched_t *s, const sched_class_t *c, uint32_t slot);

@@ -61,11 +61,17 @@ static int32_t score_spread(const sched_t *s, const sched_class_t *c, uint32_t s
     return (int32_t)(SCHED_SCORE_MAX / (1 + class_count_on(c, slot)));
 }
 
+// What the pod's preferred rules about other pods make of the node (sched_pairs.c).
+static int32_t score_pairs(const sched_t *s, const sched_class_t *c, uint32_t slot) {
+    return c->pair_score ? c->pair_score[slot] : 0;
+}
+
 const sched_score_t sched_scores[] = {
     {"NodeResourcesFit", 1, score_least_allocated},
     {"NodeResourcesBalancedAllocation", 1, score_balanced},
     {"TaintToleration", 3, score_taints},
     {"NodeAffinity", 2, score_affinity},
     {"PodTopologySpread", 2, score_spread},
+    {"InterPodAffinity", 2, score_pairs},
     {0},
 };

@@ -361,6 +361,123 @@ Test(sched_core, a_plan_is_bounded_and_goes_on)
     ASSERT_NO_LEAKS();
 }
 
+#define NEAR(kind, key, app)                                                                    \
+    "spec.affinity." kind ".requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey=" key \
+    ";"                                                                                         \
+    "spec.affinity." kind                                                                       \
+    ".requiredDuringSchedulingIgnoredDuringExecution[0].labelSelector.matchLabels[app]=" app ";"
+#define HOST(name, zone) "metadata.labels[host]=" name "; metadata.labels[zone]=" zone ";"
+#define APP(app)         "metadata.labels[app]=" app ";"
+
+Test(sched_core, pods_that_avoid_each_other_go_to_nodes_of_their_own)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    node(&w, "n2", HOST("n2", "a"));
+    for (int i = 0; i < 3; i++)
+        pod(&w, arena_printf(&w.arena, "p%d", i),
+            APP("web") NEAR("podAntiAffinity", "host", "web"));
+    EXPECT_PLAN(&w, "bind default/p0 to n1\nbind default/p1 to n2\n"
+                    "Unschedulable default/p2: 0/2 nodes are available: 2 node(s) didn't match pod "
+                    "anti-affinity "
+                    "rules. preemption: 0/2 nodes are available: 2 No preemption victims found for "
+                    "incoming pod.\n");
+    sched_pod_remove(w.s, "default", "p0");
+    EXPECT_PLAN(&w, "bind default/p2 to n1\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
+Test(sched_core, a_pod_that_avoids_others_is_avoided_by_them)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    pod(&w, "lonely", "spec.nodeName=n1;" NEAR("podAntiAffinity", "zone", "web"));
+    pod(&w, "web", APP("web"));
+    pod(&w, "db", APP("db"));
+    EXPECT_PLAN(&w, "bind default/db to n1\nUnschedulable default/web: 0/1 nodes are available: 1 "
+                    "node(s) didn't "
+                    "satisfy existing pods anti-affinity rules. preemption: 0/1 nodes are "
+                    "available: 1 No preemption "
+                    "victims found for incoming pod.\n");
+    sched_pod_remove(w.s, "default", "lonely");
+    EXPECT_PLAN(&w, "bind default/web to n1\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
+Test(sched_core, a_pod_goes_where_its_friends_are_and_waits_for_them)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    node(&w, "n2", HOST("n2", "b"));
+    node(&w, "n3", HOST("n3", "b"));
+    pod(&w, "web", APP("web") NEAR("podAffinity", "zone", "cache"));
+    EXPECT_PLAN(
+        &w, "Unschedulable default/web: 0/3 nodes are available: 3 node(s) didn't match pod "
+            "affinity rules. "
+            "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling.\n");
+    pod(&w, "cache", APP("cache") "spec.nodeName=n2");
+    pod(&w, "filler", CPU("3") "spec.nodeName=n2");
+    EXPECT_PLAN(&w, "bind default/web to n3\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
+Test(sched_core, the_first_of_a_group_that_seeks_itself_may_go_anywhere)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    node(&w, "n2", HOST("n2", "b"));
+    pod(&w, "p0", APP("web") NEAR("podAffinity", "zone", "web"));
+    pod(&w, "p1", APP("web") NEAR("podAffinity", "zone", "web"));
+    EXPECT_PLAN(&w, "bind default/p0 to n1\nbind default/p1 to n1\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
+#define SPREAD(key, skew)                                                \
+    "spec.topologySpreadConstraints[0].topologyKey=" key                 \
+    "; spec.topologySpreadConstraints[0].maxSkew=" skew ";"              \
+    "spec.topologySpreadConstraints[0].whenUnsatisfiable=DoNotSchedule;" \
+    "spec.topologySpreadConstraints[0].labelSelector.matchLabels[app]=web;"
+
+Test(sched_core, spreading_holds_the_skew)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    node(&w, "n2", HOST("n2", "a"));
+    node(&w, "n3", HOST("n3", "b") "status.allocatable[pods]=1");
+    node(&w, "n4", "");
+    for (int i = 0; i < 4; i++)
+        pod(&w, arena_printf(&w.arena, "p%d", i), APP("web") SPREAD("zone", "1"));
+    EXPECT_PLAN(&w, "bind default/p0 to n1\nbind default/p1 to n3\nbind default/p2 to n2\n"
+                    "Unschedulable default/p3: 0/4 nodes are available: 1 Too many pods, 1 node(s) "
+                    "didn't match pod "
+                    "topology spread constraints (missing required label), 2 node(s) didn't match "
+                    "pod topology spread "
+                    "constraints. preemption: 0/4 nodes are available: 1 Preemption is not helpful "
+                    "for scheduling, 3 "
+                    "No preemption victims found for incoming pod.\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
+Test(sched_core, preferred_company_decides_between_equal_nodes)
+{
+    world_t w = new_world();
+    node(&w, "n1", HOST("n1", "a"));
+    node(&w, "n2", HOST("n2", "b"));
+    pod(&w, "cache", APP("cache") "spec.nodeName=n2");
+#define WISH "spec.affinity.podAffinity.preferredDuringSchedulingIgnoredDuringExecution[0]."
+    pod(&w, "web",
+        WISH "weight=100;" WISH "podAffinityTerm.topologyKey=zone;" WISH
+             "podAffinityTerm.labelSelector.matchLabels[app]=cache");
+    EXPECT_PLAN(&w, "bind default/web to n2\n");
+    end_world(&w);
+    ASSERT_NO_LEAKS();
+}
+
 // Whatever comes and goes, in whatever order: sums hold, trees agree with a fresh look, no node
 // gets more than it has, and what fits is placed in the end.
 Test(sched_core, random_histories_keep_the_books)
@@ -370,7 +487,10 @@ Test(sched_core, random_histories_keep_the_books)
                                         CPU("1"),
                                         CPU("2") "spec.priority=10",
                                         "spec.containers[0].ports[0].hostPort=80",
-                                        "spec.nodeSelector[a]=b"};
+                                        "spec.nodeSelector[a]=b",
+                                        APP("web") NEAR("podAntiAffinity", "host", "web"),
+                                        APP("web") SPREAD("host", "1"),
+                                        NEAR("podAffinity", "host", "web")};
     for (uint64_t seed = 1; seed <= 60; seed++) {
         world_t w = new_world();
         rng_t rng;
@@ -381,7 +501,11 @@ Test(sched_core, random_histories_keep_the_books)
                 arena_printf(&w.arena, "p%llu", (unsigned long long)rng_below(&rng, 30));
             w.now_ms += rng_between(&rng, 0, 500);
             switch (rng_below(&rng, 8)) {
-            case 0: node(&w, n, rng_chance(&rng, 0.5) ? "metadata.labels[a]=b" : ""); break;
+            case 0:
+                node(&w, n,
+                     rng_chance(&rng, 0.5) ? "metadata.labels[a]=b; metadata.labels[host]=x"
+                                           : "metadata.labels[host]=y");
+                break;
             case 1: sched_node_remove(w.s, n); break;
             case 2:
             case 3:
