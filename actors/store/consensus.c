@@ -122,6 +122,7 @@ static void tell_write(actor_t *me, Raftpb__DiskWrite *body, bool more) {
     store_t *s = actor_state(me);
     body->more = more;
     actor_tell(me, s->disk, &body->base);
+    body->part++;
     body->has_hard = false;
     body->n_entries = 0;
 }

@@ -28,6 +28,7 @@ typedef struct {
     char *store;           // address of our store actor; owned
     uint64_t session;      // the store's life we speak with
     uint64_t write;        // newest write appended
+    uint32_t part;         // of the next one that is due
     uint64_t write_synced; // and synced
     VEC(held_t) held;
     int64_t busy_until_us; // a slow disk does one thing after the other
@@ -39,16 +40,31 @@ uint64_t store_member_id(const char *member) {
     return id ? id : 1;
 }
 
+static void tell_failed(actor_t *me, err_t err, const char *why) {
+    disk_t *self = actor_state(me);
+    Raftpb__DiskFailed body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_failed__descriptor);
+    body.session = self->session;
+    body.err = (int32_t)err;
+    body.why = why;
+    actor_tell(me, self->store, &body.base);
+}
+
 static void fail(actor_t *me, err_t err, const why_t *why) {
     disk_t *self = actor_state(me);
     if (self->failed) return;
     self->failed = true;
-    Raftpb__DiskFailed body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_failed__descriptor);
-    body.session = self->session;
-    body.err = (int32_t)err;
-    body.why = why->text;
-    actor_tell(me, self->store, &body.base);
+    tell_failed(me, err, why->text);
     actor_exit(me, why->text);
+}
+
+// A link that broke may have lost a write: what comes after it must not be appended. The store
+// begins a new session.
+static bool is_due(actor_t *me, const Raftpb__DiskWrite *request) {
+    disk_t *self = actor_state(me);
+    if (request->write == self->write + 1 && request->part == self->part) return true;
+    tell_failed(me, ERR_GAP, "a write was lost on its way to the disk");
+    self->session = 0;
+    return false;
 }
 
 // ---- handlers
@@ -58,6 +74,7 @@ static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     const Raftpb__DiskRecover *request = body;
     self->session = request->session;
     self->write = self->write_synced = 0;
+    self->part = 0;
     vec_reset(&self->held);
     // What an earlier life of the store appended without hearing of its sync counts from here on as
     // part of the log: so it must be durable.
@@ -120,8 +137,7 @@ static void on_read(actor_t *me, const message_t *msg, const void *body) {
 static void on_write(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
     const Raftpb__DiskWrite *request = body;
-    if (request->session != self->session || self->failed) return;
-    assert(request->write > self->write);
+    if (request->session != self->session || self->failed || !is_due(me, request)) return;
     journal_entry_t *entries =
         ARENA_ARRAY(actor_arena(me), journal_entry_t, request->n_entries + 1);
     for (size_t i = 0; i < request->n_entries; i++) {
@@ -133,10 +149,12 @@ static void on_write(actor_t *me, const message_t *msg, const void *body) {
     why_t why;
     err_t err = journal_append(self->journal, request->has_hard ? &hard : NULL, entries,
                                request->n_entries, &why);
-    if (err != ERR_OK)
+    if (err != ERR_OK) {
         fail(me, err, &why);
-    else if (!request->more)
-        self->write = request->write;
+        return;
+    }
+    self->part = request->more ? self->part + 1 : 0;
+    if (!request->more) self->write = request->write;
 }
 
 static void on_cut(actor_t *me, const message_t *msg, const void *body) {

@@ -3,6 +3,7 @@
 #include "actors/store/store_inner.h"
 #include "runtime/api/msg.h"
 #include "runtime/base/log.h"
+#include "runtime/io/files.h"
 #include "store/rocks.h"
 
 enum { DISK_RETRY_MS = 5 };
@@ -217,6 +218,8 @@ static void on_timer(actor_t *me, uint64_t tag) {
 static err_t open_kv(store_t *s, why_t *why) {
     if (s->args->open_kv) return s->args->open_kv(s->args->kv_arg, &s->kv, why);
     CLEANUP(free_charp) char *dir = str_printf("%s/db", s->args->data_dir);
+    err_t err = files_make_dir(files_real(), dir, why);
+    if (err != ERR_OK) return err;
     return rocks_open(dir, &s->kv, why);
 }
 
