@@ -1,5 +1,5 @@
-// The store against Debian's etcd: puts of 1 KiB, one member each, the same disk, the same run,
-// alternating (TARGETS, store table, "1 member"):
+// The store against Debian's etcd: puts and reads of 1 KiB, lists of 500, one member each, the same
+// disk, the same run, alternating (TARGETS, store table, "1 member"):
 //
 //     build/release/bin/bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd]
 //
@@ -28,9 +28,11 @@
 #include <unistd.h>
 
 enum { VALUE_BYTES = 1024, KEYS = 100 * 1000, CLIENTS_MAX = 256 };
-static const int client_counts[] = {1, 16, 64, 256};
-enum { COUNTS = LENGTH_OF(client_counts), ROUNDS_MAX = 20 };
 extern char **environ;
+
+typedef enum { WORK_PUT, WORK_GET, WORK_LIST } work_t;
+static const char *const work_names[] = {"put", "get", "list"};
+enum { LIST_LIMIT = 500 };
 
 typedef struct {
     double per_second, p50_ms, p99_ms, server_us, client_us;
@@ -105,6 +107,7 @@ static uint64_t next_key(uint64_t *state) {
 // -------------------------------------------------------------------------------------------
 typedef struct {
     samples_t samples;
+    work_t work;
     int clients;
     int64_t sent_us[CLIENTS_MAX];
     uint64_t key_state;
@@ -121,13 +124,9 @@ typedef struct {
 } load_args_t;
 static uint8_t value[VALUE_BYTES];
 
-static void ask_put(actor_t *me, int slot) {
-    run_t *run = ((load_t *)actor_state(me))->run;
-    char key[32];
-    int len = snprintf(key, sizeof key, "/bench/key-%013llu",
-                       (unsigned long long)next_key(&run->key_state));
+static void ask_put(actor_t *me, int slot, const char *key, size_t len) {
     Store__PutOp put = {.base = PROTOBUF_C_MESSAGE_INIT(&store__put_op__descriptor)};
-    put.key = (ProtobufCBinaryData){(size_t)len, (uint8_t *)key};
+    put.key = (ProtobufCBinaryData){len, (uint8_t *)key};
     put.value = (ProtobufCBinaryData){VALUE_BYTES, value};
     Store__Op op = {.base = PROTOBUF_C_MESSAGE_INIT(&store__op__descriptor)};
     op.op_case = STORE__OP__OP_PUT;
@@ -136,9 +135,28 @@ static void ask_put(actor_t *me, int slot) {
     Store__TxnRequest txn = {.base = PROTOBUF_C_MESSAGE_INIT(&store__txn_request__descriptor)};
     txn.then = ops;
     txn.n_then = 1;
+    actor_ask(me, "store/m1", &txn.base, 30000, (uint64_t)slot);
+}
+
+static void ask_range(actor_t *me, int slot, const char *key, size_t len, bool list) {
+    Store__RangeRequest range = {.base =
+                                     PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
+    range.key = (ProtobufCBinaryData){len, (uint8_t *)key};
+    if (list) range.range_end = (ProtobufCBinaryData){1, (uint8_t *)"z"};
+    range.limit = list ? LIST_LIMIT : 0;
+    actor_ask(me, "store/m1", &range.base, 30000, (uint64_t)slot);
+}
+
+static void ask_next(actor_t *me, int slot) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    char key[32];
+    size_t len = print_key(key, &run->key_state, run->work);
     run->sent_us[slot] = clock_monotonic_us();
     run->open++;
-    actor_ask(me, "store/m1", &txn.base, 30000, (uint64_t)slot);
+    if (run->work == WORK_PUT)
+        ask_put(me, slot, key, len);
+    else
+        ask_range(me, slot, key, len, run->work == WORK_LIST);
 }
 
 static void load_answered(actor_t *me, const message_t *msg, const void *body) {
@@ -146,7 +164,7 @@ static void load_answered(actor_t *me, const message_t *msg, const void *body) {
     run->open--;
     sample(&run->samples, run->sent_us[msg->tag]);
     if (clock_monotonic_us() < run->samples.until_us)
-        ask_put(me, (int)msg->tag);
+        ask_next(me, (int)msg->tag);
     else if (run->open == 0)
         sem_post(&run->done);
 }
@@ -159,7 +177,7 @@ static void load_failed(actor_t *me, const message_t *msg, const void *body) {
 }
 static void load_timer(actor_t *me, uint64_t tag) {
     run_t *run = ((load_t *)actor_state(me))->run;
-    for (int i = 0; i < run->clients; i++) ask_put(me, i);
+    for (int i = 0; i < run->clients; i++) ask_next(me, i);
 }
 static err_t load_start(actor_t *me, const void *args, why_t *why) {
     ((load_t *)actor_state(me))->run = ((const load_args_t *)args)->run;
@@ -167,6 +185,7 @@ static err_t load_start(actor_t *me, const void *args, why_t *why) {
     return ERR_OK;
 }
 static const handler_t load_rows[] = {{&store__txn_reply__descriptor, load_answered, NULL},
+                                      {&store__range_reply__descriptor, load_answered, NULL},
                                       {&actor__failure__descriptor, load_failed, NULL},
                                       {0}};
 static const actor_def_t load_actor = {.role = "test",
@@ -231,10 +250,11 @@ static void troupe_open(troupe_t *t, const char *dir) {
     printf("troupe: start to serving %.1f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
 }
 
-static figure_t troupe_run(troupe_t *t, int clients, double seconds) {
+static figure_t troupe_run(troupe_t *t, work_t work, int clients, double seconds) {
     static int number;
     run_t *run = NEW(run_t);
     run->clients = clients;
+    run->work = work;
     run->key_state = (uint64_t)++number;
     sem_init(&run->done, 0, 0);
     char name[32];
@@ -266,6 +286,7 @@ typedef struct {
     bool connected;
     samples_t samples;
     int64_t sent_us[CLIENTS_MAX];
+    work_t work;
     uint64_t key_state;
     int open, failed;
 } etcd_t;
@@ -297,8 +318,8 @@ static void loop_turn(etcd_t *e) {
     }
 }
 
-static void call_put(etcd_t *e, int slot);
-static void put_done(void *arg, const grpc_result_t *result) {
+static void call_next(etcd_t *e, int slot);
+static void call_done(void *arg, const grpc_result_t *result) {
     call_t *call = arg;
     etcd_t *e = call->etcd;
     e->open--;
@@ -306,28 +327,34 @@ static void put_done(void *arg, const grpc_result_t *result) {
         if (e->failed++ == 0) fprintf(stderr, "bench_store: etcd: %s\n", result->message);
     } else
         sample(&e->samples, e->sent_us[call->slot]);
-    if (clock_monotonic_us() < e->samples.until_us) call_put(e, call->slot);
+    if (clock_monotonic_us() < e->samples.until_us) call_next(e, call->slot);
 }
 
-// etcdserverpb.PutRequest: key = 1, value = 2.
-static void call_put(etcd_t *e, int slot) {
+// etcdserverpb.PutRequest: key = 1, value = 2; RangeRequest: key = 1, range_end = 2, limit = 3.
+static void call_next(etcd_t *e, int slot) {
     uint8_t body[VALUE_BYTES + 64], *to = body;
     char key[32];
-    int len = snprintf(key, sizeof key, "/bench/key-%013llu",
-                       (unsigned long long)next_key(&e->key_state));
+    size_t len = print_key(key, &e->key_state, e->work);
     *to++ = 0x0a;
     *to++ = (uint8_t)len;
-    memcpy(to, key, (size_t)len);
+    memcpy(to, key, len);
     to += len;
-    *to++ = 0x12;
-    *to++ = (VALUE_BYTES & 0x7f) | 0x80;
-    *to++ = VALUE_BYTES >> 7;
-    memcpy(to, value, VALUE_BYTES);
-    to += VALUE_BYTES;
+    if (e->work == WORK_PUT) {
+        *to++ = 0x12;
+        *to++ = (VALUE_BYTES & 0x7f) | 0x80;
+        *to++ = VALUE_BYTES >> 7;
+        memcpy(to, value, VALUE_BYTES);
+        to += VALUE_BYTES;
+    } else if (e->work == WORK_LIST) {
+        const uint8_t end_and_limit[] = {0x12,           1, 'z', 0x18, (LIST_LIMIT & 0x7f) | 0x80,
+                                         LIST_LIMIT >> 7};
+        memcpy(to, end_and_limit, sizeof end_and_limit);
+        to += sizeof end_and_limit;
+    }
     e->sent_us[slot] = clock_monotonic_us();
     e->open++;
-    grpc_send(e->grpc, "/etcdserverpb.KV/Put", (bytes_t){body, (size_t)(to - body)}, 30000, NULL,
-              put_done, &calls[slot]);
+    grpc_send(e->grpc, e->work == WORK_PUT ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range",
+              (bytes_t){body, (size_t)(to - body)}, 30000, NULL, call_done, &calls[slot]);
 }
 
 static void etcd_open(etcd_t *e, const char *dir) {
@@ -369,20 +396,21 @@ static void etcd_open(etcd_t *e, const char *dir) {
     for (int i = 0; i < CLIENTS_MAX; i++) calls[i] = (call_t){e, i};
     // The first put tells when it serves.
     e->samples.begun_us = begun;
-    call_put(e, 0);
+    call_next(e, 0);
     while (e->open) loop_turn(e);
     printf("etcd: start to first put %.0f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
     vec_done(&e->samples.us);
 }
 
-static figure_t etcd_run(etcd_t *e, int clients, double seconds) {
+static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
     static uint64_t number;
     e->samples = (samples_t){0};
+    e->work = work;
     e->key_state = ++number;
     double server = cpu_us(e->pid, NULL), client = cpu_us(getpid(), "bench_store");
     e->samples.begun_us = clock_monotonic_us();
     e->samples.until_us = e->samples.begun_us + (int64_t)(seconds * 1e6);
-    for (int i = 0; i < clients; i++) call_put(e, i);
+    for (int i = 0; i < clients; i++) call_next(e, i);
     while (e->open) loop_turn(e);
     server = cpu_us(e->pid, NULL) - server;
     client = cpu_us(getpid(), "bench_store") - client;
@@ -426,17 +454,28 @@ static void print_floor(const char *dir, double seconds) {
 
 // ---- the table
 // ------------------------------------------------------------------------------------------
-static void print_row(const char *who, int clients, const figure_t *f) {
-    printf("%-7s %4d clients  %8.0f puts/s  p50 %7.2f ms  p99 %7.2f ms  server %6.1f us/put  "
-           "client %5.1f us/put\n",
-           who, clients, f->per_second, f->p50_ms, f->p99_ms, f->server_us, f->client_us);
+typedef struct {
+    work_t work;
+    int clients;
+} row_t;
+static const row_t rows[] = {
+    {WORK_PUT, 1},  {WORK_PUT, 16}, {WORK_PUT, 64}, {WORK_PUT, 256},
+    {WORK_GET, 16}, {WORK_GET, 64}, {WORK_LIST, 4},
+};
+enum { ROWS = LENGTH_OF(rows), ROUNDS_MAX = 20 };
+
+static void print_row(const char *who, const row_t *row, const figure_t *f) {
+    printf("%-7s %-4s %4d clients  %8.0f/s  p50 %7.2f ms  p99 %7.2f ms  CPU server %6.1f us, "
+           "client %5.1f us\n",
+           who, work_names[row->work], row->clients, f->per_second, f->p50_ms, f->p99_ms,
+           f->server_us, f->client_us);
     fflush(stdout);
 }
 
-static void print_ratios(figure_t troupe[COUNTS][ROUNDS_MAX], figure_t etcd[COUNTS][ROUNDS_MAX],
+static void print_ratios(figure_t troupe[ROWS][ROUNDS_MAX], figure_t etcd[ROWS][ROUNDS_MAX],
                          int rounds) {
-    printf("\nratios, troupe to etcd, worst .. best of %d rounds\n", rounds);
-    for (size_t i = 0; i < COUNTS; i++) {
+    printf("\nTroupe against etcd, worst .. best of %d rounds\n", rounds);
+    for (size_t i = 0; i < ROWS; i++) {
         double low[4] = {1e9, 1e9, 1e9, 1e9}, high[4] = {0};
         for (int round = 0; round < rounds; round++) {
             const figure_t *t = &troupe[i][round], *e = &etcd[i][round];
@@ -447,11 +486,21 @@ static void print_ratios(figure_t troupe[COUNTS][ROUNDS_MAX], figure_t etcd[COUN
                 if (now[k] > high[k]) high[k] = now[k];
             }
         }
-        printf("%4d clients  puts/s %.1f .. %.1f x   p50 1/%.1f .. 1/%.1f   p99 1/%.1f .. 1/%.1f   "
+        printf("%-4s %4d clients  per second %.1f .. %.1f x   p50 1/%.1f .. 1/%.1f   p99 1/%.1f .. "
+               "1/%.1f   "
                "server CPU 1/%.1f .. 1/%.1f\n",
-               client_counts[i], low[0], high[0], low[1], high[1], low[2], high[2], low[3],
-               high[3]);
+               work_names[rows[i].work], rows[i].clients, low[0], high[0], low[1], high[1], low[2],
+               high[2], low[3], high[3]);
     }
+}
+
+static void print_memory(const char *who, pid_t pid) {
+    CLEANUP(free_charp) char *path = str_printf("/proc/%d/status", pid);
+    FILE *in = fopen(path, "r");
+    char line[256];
+    while (in && fgets(line, sizeof line, in))
+        if (has_prefix(line, "VmRSS:")) printf("%s: resident %s", who, line + strlen("VmRSS:"));
+    if (in) fclose(in);
 }
 
 static void remove_tree(const char *dir) {
@@ -460,45 +509,57 @@ static void remove_tree(const char *dir) {
     if (p) pclose(p);
 }
 
-int main(int argc, char **argv) {
-    double seconds = 2;
-    int rounds = 3;
-    const char *base = "/tmp", *only = "";
+typedef struct {
+    double seconds;
+    int rounds;
+    const char *dir, *only;
+} wish_t;
+
+static wish_t read_wish(int argc, char **argv) {
+    wish_t w = {2, 3, "/tmp", ""};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (streq(argv[i], "--seconds"))
-            seconds = strtod(argv[i + 1], NULL);
+            w.seconds = strtod(argv[i + 1], NULL);
         else if (streq(argv[i], "--rounds"))
-            rounds = (int)strtol(argv[i + 1], NULL, 10);
+            w.rounds = (int)strtol(argv[i + 1], NULL, 10);
         else if (streq(argv[i], "--dir"))
-            base = argv[i + 1];
+            w.dir = argv[i + 1];
         else if (streq(argv[i], "--only"))
-            only = argv[i + 1];
+            w.only = argv[i + 1];
     }
-    if (rounds < 1 || rounds > ROUNDS_MAX) rounds = 3;
+    if (w.rounds < 1 || w.rounds > ROUNDS_MAX) w.rounds = 3;
+    return w;
+}
+
+int main(int argc, char **argv) {
+    wish_t wish = read_wish(argc, argv);
     log_set_level(LOG_LEVEL_WARN);
     memset(value, 'v', sizeof value);
-    CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", base);
+    CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", wish.dir);
     if (!mkdtemp(dir)) {
         fprintf(stderr, "bench_store: cannot make %s\n", dir);
         return 1;
     }
-    static figure_t troupe[COUNTS][ROUNDS_MAX], etcd[COUNTS][ROUNDS_MAX];
+    static figure_t troupe[ROWS][ROUNDS_MAX], etcd[ROWS][ROUNDS_MAX];
     troupe_t t = {0};
     etcd_t e = {0};
-    bool with_troupe = !streq(only, "etcd"), with_etcd = !streq(only, "troupe");
+    bool with_troupe = !streq(wish.only, "etcd"), with_etcd = !streq(wish.only, "troupe");
     print_floor(dir, 1);
     if (with_troupe) troupe_open(&t, dir);
     if (with_etcd) etcd_open(&e, dir);
-    for (int round = 0; round < rounds; round++) {
-        for (size_t i = 0; i < COUNTS; i++) {
-            int clients = client_counts[i];
-            if (with_troupe) troupe[i][round] = troupe_run(&t, clients, seconds);
-            if (with_troupe) print_row("troupe", clients, &troupe[i][round]);
-            if (with_etcd) etcd[i][round] = etcd_run(&e, clients, seconds);
-            if (with_etcd) print_row("etcd", clients, &etcd[i][round]);
+    for (int round = 0; round < wish.rounds; round++) {
+        for (size_t i = 0; i < ROWS; i++) {
+            const row_t *row = &rows[i];
+            if (with_troupe)
+                troupe[i][round] = troupe_run(&t, row->work, row->clients, wish.seconds);
+            if (with_troupe) print_row("troupe", row, &troupe[i][round]);
+            if (with_etcd) etcd[i][round] = etcd_run(&e, row->work, row->clients, wish.seconds);
+            if (with_etcd) print_row("etcd", row, &etcd[i][round]);
         }
     }
-    if (with_troupe && with_etcd) print_ratios(troupe, etcd, rounds);
+    if (with_troupe) print_memory("troupe with its clients", getpid());
+    if (with_etcd) print_memory("etcd", e.pid);
+    if (with_troupe && with_etcd) print_ratios(troupe, etcd, wish.rounds);
     etcd_close(&e);
     if (t.process) {
         process_stop(t.process);
