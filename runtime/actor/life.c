@@ -402,16 +402,25 @@ actor_t *stage_find(const stage_t *s, const char *address) { return map_get(&s->
 
 // ---- monitors ----------------------------------------------------------------------------------
 
+static bool is_watching(const watchers_t *w, const actor_t *me) {
+    for (size_t i = 0; i < w->watchers.len; i++)
+        if (w->watchers.at[i].actor == me) return true;
+    return false;
+}
+
 void actor_monitor(actor_t *me, const char *address) {
     stage_t *s = me->stage;
-    watchers_t *w = map_get(&s->watchers, address);
-    for (size_t i = 0; w && i < w->watchers.len; i++)
-        if (w->watchers.at[i].actor == me) return;
+    name_t *name =
+        name_cut(address); // the tables' key as well: whatever was said, it can be undone
+    watchers_t *w = map_get(&s->watchers, name->text);
+    if (w && is_watching(w, me)) {
+        name_unref(&name);
+        return;
+    }
     if (!w) {
         w = NEW(watchers_t);
-        map_put(&s->watchers, address, w);
+        map_put(&s->watchers, name->text, w);
     }
-    name_t *name = name_cut(address);
     vec_push(&actor_desk(me)->watched, name);
     const route_t *r = stage_resolve(s, address);
     vec_push(&w->watchers, ((watcher_t){me, route_known(r) ? r->place.incarnation : 0}));
@@ -443,8 +452,8 @@ void actor_demonitor(actor_t *me, const char *address) {
     if (!me->desk) return;
     for (size_t i = me->desk->watched.len; i-- > 0;) {
         name_t *name = me->desk->watched.at[i];
-        if (!streq(name->text, address)) continue;
-        unwatch(me->stage, me, address);
+        if (strncmp(name->text, address, ADDRESS_MAX) != 0) continue;
+        unwatch(me->stage, me, name->text);
         vec_swap_remove(&me->desk->watched, i);
         name_unref(&name);
     }

@@ -409,7 +409,8 @@ static void sink_say(world_t *w, const char *word) {
                  ERR_OK, "%s", why.text);
 }
 
-Test(stream, a_held_stream_sends_no_more_than_its_window_until_it_is_released) {
+Test(stream, a_held_stream_sends_no_more_than_its_window_until_it_is_released)
+{
     stream_args_t args = {.count = 500, .window = 8};
     world_t w = stream_world(&args);
     sink_say(&w, "hold");
@@ -507,6 +508,11 @@ static const actor_def_t child_actor;
 
 static err_t boss_start(actor_t *me, const void *args, why_t *why) {
     actor_monitor(me, "child/c");
+    actor_monitor(me, "child/c");
+    char long_name[1000] = "child/";
+    memset(long_name + 6, 'c', sizeof long_name - 7);
+    actor_monitor(me, long_name);
+    actor_demonitor(me, long_name);
     actor_timer(me, 1, 100);
     actor_timer(me, 2, 50);
     actor_timer(me, 2, 150); // moved
