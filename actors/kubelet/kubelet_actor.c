@@ -504,11 +504,19 @@ static void tell_range(actor_t *me) {
     actor_tell(me, self->runtime_address, &tell.base);
 }
 
-// The registration is lost when somebody deletes the Node object: it is made anew.
+// The registration is lost when somebody deletes the Node object: it is made anew. And when the
+// controllers gave the node up for silent, who is back says so soon, not at the next report; not at
+// once, lest the two contradict each other without end while only our signs of life are lost.
 static void on_node_changed(void *arg, const record_t *was, const record_t *is) {
+    enum { CONTRADICT_MS = 500 };
     actor_t *me = arg;
     kubelet_t *self = actor_state(me);
-    if (is || !self->registered) return;
+    if (!self->registered) return;
+    if (is) {
+        bool doubted = self->was_ready && !node_is_ready(RECORD_AS(Core__Node, is)->status);
+        if (doubted && !self->node_writing) actor_timer(me, K_TIMER_STATUS, CONTRADICT_MS);
+        return;
+    }
     self->registered = false;
     actor_timer(me, K_TIMER_REGISTER, KUBELET_RETRY_MS);
 }
