@@ -104,7 +104,8 @@ static void requests_from_limits(arena_t *arena, Core__ResourceRequirements *r) 
             MSG_NEW(arena, Core__ResourceRequirements__RequestsEntry,
                     core__resource_requirements__requests_entry__descriptor);
         entry->key = key;
-        entry->value = msg_dup(arena, &r->limits[i]->value->base);
+        const Resource__Quantity *limit = r->limits[i]->value;
+        entry->value = limit ? msg_dup(arena, &limit->base) : NULL;
         size_t place = len++;
         for (; place && strcmp(or_empty(requests[place - 1]->key), key) > 0; place--)
             requests[place] = requests[place - 1];
