@@ -15,17 +15,14 @@ static node_t *tree_of(arena_t *arena, const kind_t *k, const ProtobufCMessage *
     return tree;
 }
 
-static node_t *list_tree(arena_t *arena, const kind_t *k, const ProtobufCMessage *const *objs,
-                         size_t len) {
-    node_t *list = node_new(arena, NODE_MAP), *items = node_new(arena, NODE_LIST);
-    node_t *meta = node_new(arena, NODE_MAP);
-    for (size_t i = 0; i < len; i++) node_add(items, tree_of(arena, k, objs[i]));
-    node_put(arena, meta, "resourceVersion", node_str(arena, ""));
-    node_put(arena, list, "apiVersion", node_str(arena, "v1"));
-    node_put(arena, list, "items", items);
-    node_put(arena, list, "kind", node_str(arena, "List"));
-    node_put(arena, list, "metadata", meta);
-    return list;
+typedef struct {
+    const kind_t *kind;
+    const ProtobufCMessage *const *objs;
+} objects_t;
+
+static const node_t *tree_at(void *data, size_t i, arena_t *arena) {
+    const objects_t *o = data;
+    return tree_of(arena, o->kind, o->objs[i]);
 }
 
 void json_write_object_pretty(const kind_t *k, const ProtobufCMessage *obj, text_t *out) {
@@ -43,21 +40,15 @@ void yaml_write_object(const kind_t *k, const ProtobufCMessage *obj, text_t *out
 
 void json_write_list(const kind_t *k, const ProtobufCMessage *const *objs, size_t len,
                      text_t *out) {
-    arena_t arena = {0};
-    node_write_json_pretty(list_tree(&arena, k, objs, len), out);
-    text_addc(out, '\n');
-    arena_done(&arena);
+    node_write_list_json(tree_at, &(objects_t){k, objs}, len, out);
 }
 
 void yaml_write_list(const kind_t *k, const ProtobufCMessage *const *objs, size_t len,
                      text_t *out) {
-    arena_t arena = {0};
-    node_write_yaml(list_tree(&arena, k, objs, len), out);
-    arena_done(&arena);
+    node_write_list_yaml(tree_at, &(objects_t){k, objs}, len, out);
 }
 
-// ---- one object
-// ------------------------------------------------------------------------------------
+// ---- one object ---------------------------------------------------------------------------------
 static err_t too_large(size_t len, why_t *why) {
     return why_set(why, ERR_TOO_LARGE, "a text of %zu bytes, at most %d are taken", len,
                    CODEC_TEXT_MAX_BYTES);
@@ -97,8 +88,7 @@ err_t json_read_object(arena_t *arena, const char *json, size_t len, bool strict
     return ERR_OK;
 }
 
-// ---- manifests
-// -----------------------------------------------------------------------------------
+// ---- manifests ----------------------------------------------------------------------------------
 typedef struct {
     arena_t *arena;
     const char *file;

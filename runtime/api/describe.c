@@ -4,8 +4,7 @@
 #include "runtime/api/node.h"
 #include <strings.h>
 
-// ---- kinds without a text of their own: their fields, as words
-// ----------------------------------------
+// ---- kinds without a text of their own: their fields, as words ----------------------------------
 static bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 
 // "creationTimestamp" reads "Creation Timestamp"; well-known short forms keep their capitals.
@@ -103,8 +102,7 @@ void page_generic(page_t *page, const kind_t *k, const ProtobufCMessage *obj) {
     page_events(page);
 }
 
-// ---- the table
-// ----------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------
 static const struct {
     const char *kind; // of any group and version
     describe_fn *describe;

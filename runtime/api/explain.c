@@ -19,8 +19,7 @@ typedef struct {
     const api_type_t *owner;
 } item_t;
 
-// ---- names of types
-// --------------------------------------------------------------------------------
+// ---- names of types -----------------------------------------------------------------------------
 static const char *scalar_name(field_t *f) {
     switch (f->type) {
     case PROTOBUF_C_TYPE_INT32:

@@ -106,8 +106,7 @@ static err_t read_string(parser_t *p, const char **ret_text, size_t *ret_len) {
     return ERR_OK;
 }
 
-// ---- values
-// --------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static err_t read_number(parser_t *p, node_t *n) {

@@ -27,8 +27,7 @@ typedef struct {
 static void read_fields(read_t *r, const api_type_t *type, ProtobufCMessage *msg,
                         const node_t *node, const path_t *path);
 
-// ---- errors
-// --------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------
 static void add_error(read_t *r, const node_t *node, bool is_strict, const char *text) {
     read_errors_t *e = r->errors;
     if (e->len == CODEC_ERRORS_MAX) {
@@ -112,8 +111,7 @@ static void type_error(read_t *r, const node_t *node, const path_t *path, const 
     add_error(r, node, false, text);
 }
 
-// ---- special types
-// -------------------------------------------------------------------------------
+// ---- special types ------------------------------------------------------------------------------
 static void read_time(read_t *r, ProtobufCMessage *msg, const node_t *node, const path_t *path) {
     int64_t seconds;
     int32_t nanos;
@@ -231,8 +229,7 @@ static void read_special(read_t *r, special_t special, ProtobufCMessage *msg, co
     }
 }
 
-// ---- values
-// --------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 static void read_bytes(read_t *r, ProtobufCBinaryData *to, const node_t *node, const path_t *path,
                        const char *owner) {
     if (node->type != NODE_STRING) {
@@ -383,8 +380,7 @@ static void read_map(read_t *r, field_t *f, const api_type_t *type, ProtobufCMes
     FIELD_AT(msg, f->quantifier_offset, size_t) = kept;
 }
 
-// ---- fields
-// --------------------------------------------------------------------------------------
+// ---- fields -------------------------------------------------------------------------------------
 static void read_field(read_t *r, const api_field_t *row, ProtobufCMessage *msg, const node_t *node,
                        const path_t *path) {
     field_t *f;
@@ -466,8 +462,7 @@ err_t read_errors_why(const read_errors_t *errors, why_t *why) {
     return err;
 }
 
-// ---- text
-// ----------------------------------------------------------------------------------------
+// ---- text ---------------------------------------------------------------------------------------
 err_t json_read_msg(arena_t *arena, const ProtobufCMessageDescriptor *type, const char *json,
                     size_t len, bool strict, void **ret_msg, why_t *why) {
     if (len > CODEC_TEXT_MAX_BYTES)

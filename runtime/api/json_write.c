@@ -13,8 +13,7 @@ typedef const ProtobufCFieldDescriptor field_t;
 
 static void write_message(text_t *out, const api_type_t *type, const ProtobufCMessage *msg);
 
-// ---- numbers
-// -------------------------------------------------------------------------------------
+// ---- numbers ------------------------------------------------------------------------------------
 static void write_int(text_t *out, int64_t v) {
     char digits[24];
     size_t at = sizeof digits;
@@ -38,8 +37,7 @@ static void write_double(text_t *out, double v) {
     text_add(out, digits);
 }
 
-// ---- special types
-// -------------------------------------------------------------------------------
+// ---- special types ------------------------------------------------------------------------------
 static void write_time(text_t *out, bool is_set, int64_t seconds, int32_t nanos, int digits) {
     char text[SPECIAL_TEXT_MAX + 2];
     if (!is_set) {
@@ -138,8 +136,7 @@ static void write_special(text_t *out, special_t special, const ProtobufCMessage
     }
 }
 
-// ---- fields
-// --------------------------------------------------------------------------------------
+// ---- fields -------------------------------------------------------------------------------------
 static void write_value(text_t *out, field_t *f, const api_type_t *type, const void *at) {
     switch (f->type) {
     case PROTOBUF_C_TYPE_STRING: {

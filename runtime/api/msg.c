@@ -4,8 +4,7 @@
 typedef const ProtobufCMessageDescriptor desc_t;
 typedef const ProtobufCFieldDescriptor field_t;
 
-// ---- making
-// --------------------------------------------------------------------------------------
+// ---- making -------------------------------------------------------------------------------------
 void *msg_new(arena_t *arena, desc_t *type) {
     ProtobufCMessage *msg = arena_alloc(arena, type->sizeof_message);
     if (!msg) return NULL;
@@ -52,8 +51,7 @@ bool msg_field_is_map(desc_t *owner, field_t *f) {
            streq(entry->fields[1].name, "value") && has_suffix(entry->name, "Entry");
 }
 
-// ---- presence
-// ------------------------------------------------------------------------------------
+// ---- presence -----------------------------------------------------------------------------------
 static bool scalar_is_zero(field_t *f, const void *at) {
     if (f->type == PROTOBUF_C_TYPE_STRING) return !*(char *const *)at || !**(char *const *)at;
     if (f->type == PROTOBUF_C_TYPE_BYTES) return ((const ProtobufCBinaryData *)at)->len == 0;
@@ -93,8 +91,7 @@ static bool msg_is_empty(const ProtobufCMessage *msg) {
     return true;
 }
 
-// ---- maps
-// ----------------------------------------------------------------------------------------
+// ---- maps ---------------------------------------------------------------------------------------
 static const char *entry_key(const ProtobufCMessage *entry) {
     return or_empty(FIELD_IN(entry, entry->descriptor->fields[0].offset, char *));
 }
@@ -156,8 +153,7 @@ static void settle_down(ProtobufCMessage *msg) {
     }
 }
 
-// ---- unpacking
-// -----------------------------------------------------------------------------------
+// ---- unpacking ----------------------------------------------------------------------------------
 typedef struct {
     arena_t *arena;
     size_t left_bytes;
@@ -204,8 +200,7 @@ err_t msg_unpack(arena_t *arena, desc_t *type, bytes_t packed, void **ret_msg, w
     return ERR_OK;
 }
 
-// ---- packing: back to front, so that each length is known when it is written
-// -----------------------
+// ---- packing: back to front, so that each length is known when it is written --------------------
 typedef struct {
     uint8_t *end;    // behind the last byte of the buffer
     size_t len, cap; // past `cap` it only counts
@@ -354,8 +349,7 @@ bytes_t msg_pack(arena_t *arena, const ProtobufCMessage *msg) {
     return (bytes_t){start, size};
 }
 
-// ---- copying
-// -------------------------------------------------------------------------------------
+// ---- copying ------------------------------------------------------------------------------------
 static bool dup_value(arena_t *arena, field_t *f, void *to, const void *from) {
     switch (f->type) {
     case PROTOBUF_C_TYPE_STRING: {
@@ -411,8 +405,7 @@ void *msg_dup(arena_t *arena, const ProtobufCMessage *msg) {
     return copy;
 }
 
-// ---- comparing
-// -----------------------------------------------------------------------------------
+// ---- comparing ----------------------------------------------------------------------------------
 static bool value_equal(field_t *f, const void *a, const void *b) {
     switch (f->type) {
     case PROTOBUF_C_TYPE_STRING:

@@ -51,8 +51,7 @@ bool nodes_add(arena_t *arena, nodes_t *nodes, node_t *n); // false: no memory
 // Is this text a string in YAML when nothing quotes it?
 bool node_yaml_is_plain_string(const char *text, size_t len);
 
-// ---- building and changing
-// -------------------------------------------------------------------------
+// ---- building and changing ----------------------------------------------------------------------
 node_t *node_new(arena_t *arena, node_type_t type);
 node_t *node_str(arena_t *arena, const char *text);
 node_t *node_dup(arena_t *arena, const node_t *n);            // deep; NULL stays NULL
@@ -68,11 +67,15 @@ bool node_is_int(const node_t *n, int64_t *ret_v); // a number that is a whole o
 const char *node_scalar_text(arena_t *arena,
                              const node_t *n); // "true", "5", "text"; NULL otherwise
 
-// ---- writing
-// -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 void node_write_json(const node_t *n, text_t *out);        // compact, in the tree's order
 void node_write_json_sorted(const node_t *n, text_t *out); // compact, keys sorted
 void node_write_json_pretty(const node_t *n, text_t *out); // sorted, 4 spaces
 void node_write_yaml(const node_t *n, text_t *out);        // as sigs.k8s.io/yaml prints it
+// kubectl's kind: List around items that are made one at a time, each in an arena that is cleared
+// behind it: ten thousand objects cost the memory of one tree.
+typedef const node_t *node_item_fn(void *data, size_t i, arena_t *arena);
+void node_write_list_json(node_item_fn *item, void *data, size_t len, text_t *out);
+void node_write_list_yaml(node_item_fn *item, void *data, size_t len, text_t *out);
 // A JSON string with its quotes, as Go's encoding/json escapes it.
 void json_write_string(text_t *out, const char *s, size_t len);

@@ -4,8 +4,7 @@
 #include "runtime/base/utf8.h"
 #include <yaml.h>
 
-// ---- JSON
-// ----------------------------------------------------------------------------------------
+// ---- JSON ---------------------------------------------------------------------------------------
 static const char *short_escape(uint8_t c) {
     switch (c) {
     case '"': return "\\\"";
@@ -135,8 +134,22 @@ void node_write_json(const node_t *n, text_t *out) { write_json(n, false, COMPAC
 void node_write_json_sorted(const node_t *n, text_t *out) { write_json(n, true, COMPACT, out); }
 void node_write_json_pretty(const node_t *n, text_t *out) { write_json(n, true, 0, out); }
 
-// ---- YAML
-// ----------------------------------------------------------------------------------------
+void node_write_list_json(node_item_fn *item, void *data, size_t len, text_t *out) {
+    arena_t arena = {0};
+    text_add(out, "{\n    \"apiVersion\": \"v1\",\n    \"items\": [");
+    for (size_t i = 0; i < len; i++) {
+        if (i) text_addc(out, ',');
+        new_line(out, 2);
+        write_json(item(data, i, &arena), true, 2, out);
+        arena_clear(&arena);
+    }
+    if (len) new_line(out, 1);
+    text_add(out, "],\n    \"kind\": \"List\",\n    \"metadata\": {\n"
+                  "        \"resourceVersion\": \"\"\n    }\n}\n");
+    arena_done(&arena);
+}
+
+// ---- YAML ---------------------------------------------------------------------------------------
 static bool is_letter(uint32_t c) { return (c | 32) - 'a' < 26 || c >= 0x80; }
 static bool is_digit(uint32_t c) { return c - '0' < 10; }
 
@@ -263,18 +276,58 @@ static int write_chunk(void *out, unsigned char *bytes, size_t len) {
     return 1;
 }
 
+static void start_document(yaml_emitter_t *e, text_t *out) {
+    yaml_event_t event;
+    int good = yaml_emitter_initialize(e);
+    assert(good);
+    yaml_emitter_set_output(e, write_chunk, out);
+    yaml_emitter_set_unicode(e, 1);
+    emit(e, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING), &event);
+    emit(e, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1), &event);
+}
+
+static void end_document(yaml_emitter_t *e) {
+    yaml_event_t event;
+    e->open_ended = 0; // as yaml.v2: no "..." behind text that ends in empty lines
+    emit(e, yaml_document_end_event_initialize(&event, 1), &event);
+    emit(e, yaml_stream_end_event_initialize(&event), &event);
+    yaml_emitter_delete(e);
+}
+
 void node_write_yaml(const node_t *n, text_t *out) {
     yaml_emitter_t e;
-    yaml_event_t event;
-    int good = yaml_emitter_initialize(&e);
-    assert(good);
-    yaml_emitter_set_output(&e, write_chunk, out);
-    yaml_emitter_set_unicode(&e, 1);
-    emit(&e, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING), &event);
-    emit(&e, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1), &event);
+    start_document(&e, out);
     emit_node(&e, n);
-    e.open_ended = 0; // as yaml.v2: no "..." behind text that ends in empty lines
-    emit(&e, yaml_document_end_event_initialize(&event, 1), &event);
-    emit(&e, yaml_stream_end_event_initialize(&event), &event);
-    yaml_emitter_delete(&e);
+    end_document(&e);
+}
+
+static void emit_word(yaml_emitter_t *e, const char *word) { emit_string(e, word, strlen(word)); }
+
+void node_write_list_yaml(node_item_fn *item, void *data, size_t len, text_t *out) {
+    arena_t arena = {0};
+    yaml_emitter_t e;
+    yaml_event_t event;
+    yaml_mapping_style_t block = YAML_BLOCK_MAPPING_STYLE;
+    start_document(&e, out);
+    emit(&e, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, block), &event);
+    emit_word(&e, "apiVersion");
+    emit_word(&e, "v1");
+    emit_word(&e, "items");
+    yaml_sequence_style_t style = len ? YAML_BLOCK_SEQUENCE_STYLE : YAML_FLOW_SEQUENCE_STYLE;
+    emit(&e, yaml_sequence_start_event_initialize(&event, NULL, NULL, 1, style), &event);
+    for (size_t i = 0; i < len; i++) {
+        emit_node(&e, item(data, i, &arena)); // libyaml copies what it holds back
+        arena_clear(&arena);
+    }
+    emit(&e, yaml_sequence_end_event_initialize(&event), &event);
+    emit_word(&e, "kind");
+    emit_word(&e, "List");
+    emit_word(&e, "metadata");
+    emit(&e, yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, block), &event);
+    emit_word(&e, "resourceVersion");
+    emit_word(&e, "");
+    emit(&e, yaml_mapping_end_event_initialize(&event), &event);
+    emit(&e, yaml_mapping_end_event_initialize(&event), &event);
+    end_document(&e);
+    arena_done(&arena);
 }

@@ -78,8 +78,7 @@ err_t patch_json(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj, b
     return object_of(arena, k, tree, ret_obj, why);
 }
 
-// ---- apply
-// ---------------------------------------------------------------------------------------
+// ---- apply --------------------------------------------------------------------------------------
 static node_t *map_inside(arena_t *arena, node_t *parent, const char *key) {
     node_t *inside = node_get(parent, key);
     if (inside && inside->type == NODE_MAP) return inside;

@@ -30,8 +30,7 @@ void patch_tree_merge(arena_t *arena, node_t *live, const node_t *patch) {
     }
 }
 
-// ---- JSON patch
-// ------------------------------------------------------------------------------------
+// ---- JSON patch ---------------------------------------------------------------------------------
 typedef struct {
     arena_t *arena;
     node_t *root;

@@ -44,8 +44,7 @@ static bool merges(const shape_t *s) {
 }
 static bool retains(const shape_t *s) { return s->row && (s->row->flags & API_RETAIN_KEYS); }
 
-// ---- lists as arrays
-// -------------------------------------------------------------------------------
+// ---- lists as arrays ----------------------------------------------------------------------------
 typedef VEC(node_t *) items_t;
 
 static void items_of(const node_t *list, items_t *items) {
@@ -152,8 +151,7 @@ static void put_clean(merge_t *m, node_t *live, const node_t *value) {
     if (copy) node_put(m->arena, live, value->key, copy);
 }
 
-// ---- strategic merge
-// -------------------------------------------------------------------------------
+// ---- strategic merge ----------------------------------------------------------------------------
 static err_t merge_map(merge_t *m, const shape_t *shape, node_t *live, const node_t *patch);
 
 static err_t merge_items(merge_t *m, const shape_t *shape, items_t *merged, const node_t *patch) {
@@ -298,8 +296,7 @@ err_t patch_tree_strategic(arena_t *arena, const api_type_t *type, node_t *live,
     return merge_map(&m, &root, live, patch);
 }
 
-// ---- three-way apply
-// -------------------------------------------------------------------------------
+// ---- three-way apply ----------------------------------------------------------------------------
 static err_t apply_map(merge_t *m, const shape_t *shape, node_t *live, const node_t *last,
                        const node_t *wanted);
 

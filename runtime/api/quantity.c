@@ -19,8 +19,7 @@ typedef struct {
     int dropped;  // integer digits that did not fit
 } number_t;
 
-// ---- reading
-// -------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 // [+-]digits[.digits]; the regular expression allows more points, the numeric part does not.
 static const char *read_number(const char *s, number_t *n) {
     bool in_fraction = false, any = false;
@@ -80,8 +79,7 @@ static bool read_suffix(const char *s, format_t *ret_format, int *ret_exponent) 
     return true;
 }
 
-// ---- arithmetic
-// ------------------------------------------------------------------------------------
+// ---- arithmetic ---------------------------------------------------------------------------------
 static wide_t times(wide_t v, wide_t factor) {
     wide_t product;
     if (__builtin_mul_overflow(v, factor, &product) || product > LARGEST) return LARGEST + 1;
@@ -154,8 +152,7 @@ static int64_t rounded_up(__int128 nano, int64_t unit) {
 int64_t quantity_milli(quantity_t q) { return rounded_up(q.nano, 1000 * 1000); }
 int64_t quantity_value(quantity_t q) { return rounded_up(q.nano, 1000 * 1000 * 1000); }
 
-// ---- writing
-// -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 static const char *print(arena_t *arena, bool negative, wide_t mantissa, const char *suffix) {
     char digits[DIGITS_MAX + 4]; // in nano units even Kubernetes' largest goes beyond 64 bits
     size_t at = sizeof digits;

@@ -21,8 +21,7 @@ struct selector {
 };
 enum { REQUIREMENTS_MAX = 1000, VALUES_MAX = 10000 }; // of one selector, of one requirement
 
-// ---- words
-// ---------------------------------------------------------------------------------------
+// ---- words --------------------------------------------------------------------------------------
 typedef enum {
     TOKEN_END,
     TOKEN_WORD,
@@ -80,8 +79,7 @@ static err_t expected_in_requirement(parser_t *p, const char *what) {
     return why_wrap(p->why, expected(p, what), "unable to parse requirement");
 }
 
-// ---- requirements
-// --------------------------------------------------------------------------------
+// ---- requirements -------------------------------------------------------------------------------
 static err_t bad_value(why_t *why, const char *value, const char *rule) {
     return why_set(why, ERR_BAD_REQUEST, "<nil>: Invalid value: \"%s\": %s", value, rule);
 }
@@ -231,8 +229,7 @@ err_t selector_parse(arena_t *arena, const char *text, const selector_t **ret_se
     return ERR_OK;
 }
 
-// ---- from messages
-// -------------------------------------------------------------------------------
+// ---- from messages ------------------------------------------------------------------------------
 static err_t add_expression(parser_t *p, const Meta__LabelSelectorRequirement *e) {
     static const struct {
         const char *name;
@@ -279,8 +276,7 @@ err_t selector_from_message(arena_t *arena, const Meta__LabelSelector *msg,
     return ERR_OK;
 }
 
-// ---- matching
-// ------------------------------------------------------------------------------------
+// ---- matching -----------------------------------------------------------------------------------
 static bool has_value(const requirement_t *r, const char *value) {
     return bsearch(&value, r->values, r->n_values, sizeof *r->values, value_cmp) != NULL;
 }

@@ -130,8 +130,7 @@ err_t special_time_parse(const char *text, size_t len, int64_t *ret_seconds, int
     return ERR_OK;
 }
 
-// ---- duration
-// --------------------------------------------------------------------------------------
+// ---- duration -----------------------------------------------------------------------------------
 static const struct {
     const char *name;
     int64_t nanos;
@@ -226,8 +225,7 @@ err_t special_duration_parse(const char *text, size_t len, int64_t *ret_nanos) {
     return ERR_OK;
 }
 
-// ---- base64
-// --------------------------------------------------------------------------------------
+// ---- base64 -------------------------------------------------------------------------------------
 void special_base64_print(const uint8_t *at, size_t len, char *out) {
     static const char LETTERS[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -274,8 +272,7 @@ err_t special_base64_parse(const char *text, size_t len, uint8_t *out, size_t *r
     return ERR_OK;
 }
 
-// ---- as text
-// -------------------------------------------------------------------------------------
+// ---- as text ------------------------------------------------------------------------------------
 const char *special_text(arena_t *arena, special_t special, const ProtobufCMessage *msg) {
     char out[SPECIAL_TEXT_MAX];
     switch (special) {

@@ -37,8 +37,7 @@ static err_t next_event(parser_t *p) {
                    p->yaml.context ? " " : "", p->yaml.context ? p->yaml.context : "");
 }
 
-// ---- what a plain scalar is
-// ------------------------------------------------------------------------
+// ---- what a plain scalar is ---------------------------------------------------------------------
 typedef enum {
     WORD_STRING,
     WORD_NULL,
@@ -161,8 +160,7 @@ bool node_yaml_is_plain_string(const char *text, size_t len) {
     return word_of(text, len, &negative, &v) == WORD_STRING;
 }
 
-// ---- scalars
-// -------------------------------------------------------------------------------------
+// ---- scalars ------------------------------------------------------------------------------------
 static void set_text(parser_t *p, node_t *n, node_type_t type, const char *text, size_t len) {
     n->type = (uint8_t)type;
     n->text = arena_strndup(p->arena, text, len);
@@ -250,8 +248,7 @@ static err_t read_scalar(parser_t *p, node_t *n) {
     return err;
 }
 
-// ---- trees
-// ---------------------------------------------------------------------------------------
+// ---- trees --------------------------------------------------------------------------------------
 static err_t read_node(parser_t *p, node_t *n);
 
 static err_t grow(parser_t *p, size_t weight) {

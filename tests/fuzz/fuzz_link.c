@@ -10,8 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static bytes_t input;
 static void *near_end, *far_end; // of an inproc pair: what the link answers goes there
 
-// ---- the stage's host: nothing happens outside
-// ------------------------------------------------------
+// ---- the stage's host: nothing happens outside --------------------------------------------------
 static void clocks(void *arg, stage_clocks_t *ret) {
     *ret = (stage_clocks_t){1000000, 1000000, 1000};
 }
@@ -25,8 +24,7 @@ static void hop(void *arg, const actor_t *actor, envelope_t *env, uint64_t tag, 
                 int64_t ended_us) {}
 static void exhausted(void *arg, const char *reason) {}
 
-// ---- a link that reads the input
-// --------------------------------------------------------------------
+// ---- a link that reads the input ----------------------------------------------------------------
 typedef struct {
     link_t link;
     conn_t conns[LANES];

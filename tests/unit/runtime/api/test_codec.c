@@ -375,8 +375,7 @@ Test(codec, an_alias_bomb_is_refused)
     ASSERT_NO_LEAKS();
 }
 
-// ---- kubectl's output
-// ------------------------------------------------------------------------------
+// ---- kubectl's output ---------------------------------------------------------------------------
 static const char POD_TEXT[] =
     POD("\"metadata\":{\"name\":\"p\",\"creationTimestamp\":\"2026-11-22T10:00:00Z\",\"labels\":{"
         "\"a10\":\"yes\",\"a9\":\"1\",\"z\":\"x: y\"},"
@@ -465,6 +464,27 @@ Test(codec, prints_as_kubectl_does)
     yaml_write_list(k, NULL, 0, &list);
     cr_expect_str_eq(list.at,
                      "apiVersion: v1\nitems: []\nkind: List\nmetadata:\n  resourceVersion: \"\"\n");
+    text_t lists[2] = {{.arena = &a}, {.arena = &a}};
+    const ProtobufCMessage *two[] = {obj, obj};
+    yaml_write_list(k, two, 2, &lists[0]);
+    json_write_list(k, two, 2, &lists[1]);
+    for (int i = 0; i < 2; i++) {
+        manifests_t found;
+        cr_assert_eq(manifests_read(&a, "f", lists[i].at, lists[i].len, true, &found, &why), ERR_OK,
+                     "%s", why.text);
+        cr_assert_eq(found.len, 2);
+        cr_assert(msg_equal(found.at[1].obj, obj));
+    }
+    cr_expect(has_prefix(lists[0].at, "apiVersion: v1\nitems:\n- apiVersion: v1\n  kind: Pod\n"),
+              "%s", lists[0].at);
+    cr_expect(
+        has_suffix(lists[0].at, "  status: {}\nkind: List\nmetadata:\n  resourceVersion: \"\"\n"));
+    cr_expect(has_prefix(lists[1].at, "{\n    \"apiVersion\": \"v1\",\n    \"items\": [\n        "
+                                      "{\n            \"apiVersion\": \"v1\",\n"));
+    cr_expect(has_suffix(lists[1].at,
+                         "            \"status\": {}\n        }\n    ],\n    \"kind\": \"List\",\n "
+                         "   \"metadata\": {\n        \"resourceVersion\": \"\"\n    }\n}\n"),
+              "%s", lists[1].at);
     // What was printed reads back as the same object.
     manifests_t found;
     cr_assert_eq(manifests_read(&a, "f", yaml.at, yaml.len, true, &found, &why), ERR_OK, "%s",

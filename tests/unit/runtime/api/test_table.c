@@ -244,8 +244,7 @@ Test(table, pods_stand_in_columns)
     ASSERT_NO_LEAKS();
 }
 
-// ---- deployments, of every version
-// ----------------------------------------------------------------
+// ---- deployments, of every version --------------------------------------------------------------
 static ProtobufCMessage *deployment(arena_t *arena, const char *typed) {
     const kind_t *k = kind_by_typed_name(typed);
     ProtobufCMessage *obj = msg_new(arena, k->type);
@@ -304,8 +303,7 @@ Test(table, deployments_print_alike_in_every_version)
     ASSERT_NO_LEAKS();
 }
 
-// ---- services, endpoints, nodes
-// -------------------------------------------------------------------
+// ---- services, endpoints, nodes -----------------------------------------------------------------
 static Core__Service *service(arena_t *arena, const char *name, const char *type, int port,
                               int node_port) {
     Core__Service *s = NEW_MSG(arena, Core__Service, core__service);
