@@ -148,6 +148,10 @@ static void entry_drop(actor_t *me, entry_t *e) {
 static void on_pod_changed(void *arg, const record_t *was, const record_t *is) {
     actor_t *me = arg;
     kubelet_t *self = actor_state(me);
+    if (kubelet_is_mirror(is ? is : was)) {
+        kubelet_mirror_changed(me, was, is);
+        return;
+    }
     // A pod of the same name may be another one: only the UID tells.
     if (was && (!is || !streq(was->uid, is->uid))) {
         entry_t *old = map_get(&self->by_uid, was->uid);
@@ -175,7 +179,8 @@ static void tell_wish(actor_t *me, entry_t *e, bool with_pod) {
                           .network_ready = self->runtime.network_ready,
                           .fresh = !map_get(&self->on_runtime, e->uid)};
     bytes_t packed = {0};
-    if (with_pod) packed = e->record ? msg_pack(arena, e->record->object) : blob_bytes(e->packed);
+    bool of_api = e->record && !e->is_static;
+    if (with_pod) packed = of_api ? msg_pack(arena, e->record->object) : blob_bytes(e->packed);
     wish.pod = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
     actor_tell(me, e->address, &wish.base);
     // From now on the runtime may hold something of it.
@@ -232,23 +237,25 @@ static void take_orphans(actor_t *me) {
 
 static void sync_pods(actor_t *me) {
     kubelet_t *self = actor_state(me);
-    if (!self->known || !informer_is_synced(self->pods)) return;
-    take_orphans(me);
+    if (!self->known) return;
+    // Static pods wait for nobody; what the API wants, and what it does not, is known only from it.
+    bool is_synced = informer_is_synced(self->pods);
+    if (is_synced) take_orphans(me);
     VEC(entry_t *) dirty = {0};
     size_t at = 0;
     uint64_t number;
     void *value;
     while (imap_next(&self->by_number, &at, &number, &value))
-        if (((entry_t *)value)->dirty) vec_push(&dirty, value);
+        if (((entry_t *)value)->dirty && (is_synced || ((entry_t *)value)->is_static))
+            vec_push(&dirty, value);
     for (size_t i = 0; i < dirty.len; i++) sync_pod(me, dirty.at[i]);
     vec_done(&dirty);
 }
 
 // ---- pods: facts up ---------------------------------------------------------------------------
 static void write_status(actor_t *me, entry_t *e) {
-    kubelet_t *self = actor_state(me);
     arena_t *arena = actor_arena(me);
-    if (e->writing || !e->status || !e->record || !self->registered) return;
+    if (e->writing || !e->status || !e->record) return;
     const Core__PodStatus *status =
         msg_unpack_own(arena, &core__pod_status__descriptor, blob_bytes(e->status));
     Core__Pod *pod = msg_dup(arena, e->record->object);
@@ -300,7 +307,7 @@ static void on_done(actor_t *me, const message_t *msg, const void *body) {
     entry_t *e = map_get(&self->by_uid, ((const Node__PodDone *)body)->uid);
     if (!e) return;
     e->done = true;
-    if (e->gone || !e->record)
+    if (e->gone || !e->record || e->is_static)
         entry_drop(me, e);
     else
         delete_pod(me, e);
@@ -607,6 +614,13 @@ static void on_pod_failure(actor_t *me, entry_t *e, uint64_t what, const api_fai
         // From the newest object, unless something newer is to be said anyway.
         if (!e->status) e->status = x_steal(&e->sent);
         if (failure->err == ERR_NOT_FOUND) return;
+        if (failure->err == ERR_INVALID || failure->err == ERR_BAD_REQUEST) {
+            // Told again it would be refused again.
+            log_warn(actor_address(me), "status of %s is refused: %s", e->address, failure->why);
+            blob_unref(&e->status);
+            if (e->done && e->record) delete_pod(me, e);
+            return;
+        }
         log_debug(actor_address(me), "status of %s: %s", e->address, failure->why);
         actor_timer(me, K_TAG_POD_RETRY + e->number * 4,
                     failure->err == ERR_CONFLICT ? 20 : KUBELET_RETRY_MS);
@@ -619,6 +633,9 @@ static void on_pod_failure(actor_t *me, entry_t *e, uint64_t what, const api_fai
             return;
         }
         actor_timer(me, K_TAG_POD_RETRY + e->number * 4, KUBELET_RETRY_MS);
+    } else if (what == K_TAG_POD_MIRROR) {
+        log_debug(actor_address(me), "mirror of %s: %s", e->address, failure->why);
+        actor_timer(me, K_TAG_POD_MIRROR + e->number * 4, KUBELET_RETRY_MS);
     }
 }
 
@@ -710,6 +727,10 @@ static void on_timer(actor_t *me, uint64_t tag) {
     kubelet_t *self = actor_state(me);
     if (informers_timer(&self->informers, me, tag) || kubelet_stream_timer(me, tag)) return;
     entry_t *e = entry_of_tag(self, tag);
+    if (e && (tag - K_TAG_POD_STATUS) % 4 == K_TAG_POD_MIRROR - K_TAG_POD_STATUS) {
+        e->mirroring = false;
+        return;
+    }
     if (e) {
         e->dirty |= !e->spawned;
         write_status(me, e);
@@ -726,6 +747,8 @@ static void on_timer(actor_t *me, uint64_t tag) {
         write_lease(me);
     } else if (tag == K_TIMER_STATUS) {
         self->node_dirty = true;
+    } else if (tag == K_TIMER_MANIFESTS) {
+        kubelet_static_read(me);
     } else if (tag == K_TIMER_RELIST) {
         list_runtime(me);
     } else if (tag == K_TIMER_REGISTER) {
@@ -733,17 +756,42 @@ static void on_timer(actor_t *me, uint64_t tag) {
     }
 }
 
-static void on_fd(actor_t *me, int fd, uint32_t events) { kubelet_stream_fd(me, fd, events); }
+static void on_fd(actor_t *me, int fd, uint32_t events) {
+    const kubelet_t *self = actor_state(me);
+    if (fd == self->manifests_fd)
+        kubelet_static_fd(me);
+    else
+        kubelet_stream_fd(me, fd, events);
+}
+
+// A mirror that has just appeared shows what its pod last said.
+static void write_mirrors(actor_t *me) {
+    kubelet_t *self = actor_state(me);
+    size_t at = 0;
+    uint64_t number;
+    void *value;
+    while (!is_empty(self->args.manifest_dir) &&
+           imap_next(&self->by_number, &at, &number, &value)) {
+        entry_t *e = value;
+        if (!e->mirror_dirty) continue;
+        e->mirror_dirty = false;
+        if (!e->status && e->sent) e->status = blob_ref(e->sent);
+        write_status(me, e);
+    }
+}
 
 static void settle(actor_t *me) {
     tell_range(me);
     write_node(me);
+    write_mirrors(me);
+    kubelet_mirrors_sync(me);
     sync_pods(me);
 }
 
 // ---- life -------------------------------------------------------------------------------------
 static err_t start(actor_t *me, const void *args, why_t *why) {
     kubelet_t *self = actor_state(me);
+    self->manifests_fd = -1;
     self->args = kubelet_args_filled(&self->arena, args, actor_name(me));
     self->runtime_address = str_printf("runtime/%s", actor_name(me));
     node_facts(&self->arena, self->args.simulated, actor_name(me), &self->facts);
@@ -769,6 +817,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
                             actor_name(me), &self->args, why);
     if (err) return err;
     actor_monitor(me, self->runtime_address);
+    kubelet_static_start(me);
     informers_start(&self->informers, me);
     register_node(me);
     if (self->args.alive_interval_ms > 0) actor_timer(me, K_TIMER_ALIVE, 1);
@@ -779,6 +828,7 @@ static void stop(actor_t *me) {
     kubelet_t *self = actor_state(me);
     kubelet_streams_end(me);
     kubelet_relays_end(me);
+    kubelet_static_end(me);
     size_t at = 0;
     uint64_t number;
     void *value;
@@ -793,7 +843,6 @@ static void stop(actor_t *me) {
     imap_done(&self->by_number);
     map_done(&self->owners);
     map_done(&self->on_runtime);
-    map_done(&self->manifests);
     for (size_t i = 0; i < self->orphans.len; i++) blob_unref(&self->orphans.at[i]);
     vec_done(&self->orphans);
     vec_done(&self->streams);

@@ -23,6 +23,7 @@ enum {
     K_TIMER_RELIST,
     K_TIMER_REGISTER,
     K_TIMER_MANIFESTS,
+    K_TAG_MIRROR_DELETE,
     K_TAG_POD_STATUS = 1 << 16, // + the entry's number * 4
     K_TAG_POD_DELETE,
     K_TAG_POD_RETRY,
@@ -49,7 +50,9 @@ typedef struct {
     blob_t *packed;         // of an orphan: made up from its labels; of a static pod: its manifest
     blob_t *status;         // to be written; NULL: nothing new
     blob_t *sent;           // being written; becomes `status` again when that fails
-    bool writing, deleting, dirty, gone, done, spawned, up_seen, is_static;
+    bool writing, deleting, dirty, gone, done, spawned, up_seen;
+    bool is_static; // of a file; `record` is its mirror then
+    bool seen, mirroring, mirror_dirty;
 } entry_t;
 
 typedef struct stream stream_t;
@@ -81,10 +84,21 @@ typedef struct {
     uint64_t relay_next;
     VEC(stream_t *) streams;
     uint64_t stream_next;
-    map_t manifests; // file -> entry number, for static pods
+    int manifests_fd; // inotify on the folder of static pods; -1: none
 } kubelet_t;
 
 entry_t *kubelet_entry(actor_t *me, const char *uid, const char *ns, const char *name);
+
+// ---- static pods (kubelet_static.c)
+// ---------------------------------------------------------------
+#define KUBELET_MIRROR "kubernetes.io/config.mirror" // annotation of a mirror: the static pod's uid
+void kubelet_static_start(actor_t *me);
+void kubelet_static_read(actor_t *me);
+void kubelet_static_fd(actor_t *me);
+void kubelet_static_end(actor_t *me);
+bool kubelet_is_mirror(const record_t *record);
+void kubelet_mirror_changed(actor_t *me, const record_t *was, const record_t *is);
+void kubelet_mirrors_sync(actor_t *me);
 
 // ---- questions of pods to the API (kubelet_relay.c)
 // -----------------------------------------------

@@ -122,6 +122,10 @@ stream_t *stream_open(actor_t *me, const message_t *msg, const char *ns, const c
     }
     const record_t *record = find_pod(me, msg, ns, pod, container, &found);
     if (!record) return NULL;
+    // Of a static pod the record is its mirror: its containers bear the uid of the file.
+    const char *mirrored =
+        kubelet_is_mirror(record) ? object_annotation(record->object, KUBELET_MIRROR) : NULL;
+    const char *uid = mirrored ? mirrored : record->uid;
     stream_t *s = NEW(stream_t);
     *s = (stream_t){.number = ++self->stream_next,
                     .handle = actor_stream_accept(me, msg, push_window),
@@ -132,10 +136,10 @@ stream_t *stream_open(actor_t *me, const message_t *msg, const char *ns, const c
                     .out = -1,
                     .err = -1};
     const char *dir =
-        pod_log_dir(&self->args, record->namespace_, record->name, record->uid, actor_arena(me));
+        pod_log_dir(&self->args, record->namespace_, record->name, uid, actor_arena(me));
     s->path = str_printf("%s/%s", dir, found);
     vec_push(&self->streams, s);
-    ask_containers(me, s, record->uid);
+    ask_containers(me, s, uid);
     return s;
 }
 

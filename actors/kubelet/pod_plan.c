@@ -304,6 +304,11 @@ static void plan_running(planner_t *p) {
         pull_ahead(p);
         return;
     }
+    if (v->sandbox_busy) {
+        // It stands, but its address is not known yet: containers are told of it when they begin.
+        pull_ahead(p);
+        return;
+    }
     bool initialized = true;
     for (size_t i = 0; i < v->members_len; i++) {
         const pod_member_t *m = &v->members[i];

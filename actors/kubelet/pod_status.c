@@ -274,11 +274,15 @@ static void add_addresses(reporter_t *r, Core__PodStatus *status) {
         status->hostips[0]->ip = f->host_ip;
         status->n_hostips = 1;
     }
-    if (!is_empty(f->pod_ip)) {
-        status->podip = f->pod_ip;
+    // A pod that is over keeps showing the address it had.
+    bool is_over = streq(status->phase, "Succeeded") || streq(status->phase, "Failed");
+    const char *old_ip = is_over && f->old ? f->old->podip : NULL;
+    const char *pod_ip = !is_empty(f->pod_ip) ? f->pod_ip : old_ip;
+    if (!is_empty(pod_ip)) {
+        status->podip = pod_ip;
         status->podips = ARENA_ARRAY(r->arena, Core__PodIP *, 1);
         status->podips[0] = MSG_NEW(r->arena, Core__PodIP, core__pod_ip__descriptor);
-        status->podips[0]->ip = f->pod_ip;
+        status->podips[0]->ip = pod_ip;
         status->n_podips = 1;
     }
 }

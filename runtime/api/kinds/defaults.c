@@ -163,9 +163,33 @@ void endpointslice_defaults(arena_t *arena, ProtobufCMessage *obj) {
     }
 }
 
+// stringData is for writing only: its values become data, over what stands there.
+static void merge_string_data(arena_t *arena, Core__Secret *secret) {
+    size_t most = secret->n_data + secret->n_stringdata;
+    Core__Secret__DataEntry **data = ARENA_ARRAY(arena, Core__Secret__DataEntry *, most + 1);
+    for (size_t i = 0; i < secret->n_data; i++) data[i] = secret->data[i];
+    for (size_t i = 0; i < secret->n_stringdata; i++) {
+        const char *key = or_empty(secret->stringdata[i]->key);
+        const char *value = or_empty(secret->stringdata[i]->value);
+        Core__Secret__DataEntry *entry =
+            MSG_NEW(arena, Core__Secret__DataEntry, core__secret__data_entry__descriptor);
+        entry->key = key;
+        entry->has_value = true;
+        entry->value = (ProtobufCBinaryData){strlen(value), (uint8_t *)arena_strdup(arena, value)};
+        size_t at = 0; // maps are kept sorted and unique
+        while (at < secret->n_data && strcmp(or_empty(data[at]->key), key) < 0) at++;
+        bool replaces = at < secret->n_data && streq(or_empty(data[at]->key), key);
+        if (!replaces) memmove(&data[at + 1], &data[at], (secret->n_data++ - at) * sizeof *data);
+        data[at] = entry;
+    }
+    secret->data = data;
+    secret->n_stringdata = 0;
+}
+
 void secret_defaults(arena_t *arena, ProtobufCMessage *obj) {
     object_meta(arena, obj);
     FILL_STR(((Core__Secret *)obj)->type, "Opaque");
+    if (((Core__Secret *)obj)->n_stringdata) merge_string_data(arena, (Core__Secret *)obj);
 }
 
 #define LABEL_NAMESPACE_NAME "kubernetes.io/metadata.name"
