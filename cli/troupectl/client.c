@@ -16,7 +16,7 @@
 //     put a wish into `wishes`  ──►    on_fd: take the wishes, ask / open / push / cancel
 //     wait on `changed`         ◄──    answer, chunk, end: put it into the call's inbox
 enum {
-    LOOK_AGAIN_MS = 10,               // while the link comes up
+    LOOK_AGAIN_MS = 2,                // while the link comes up
     CHUNKS_HELD_MAX_BYTES = 64 << 20, // a terminal that does not read must not eat the memory
 };
 

@@ -267,7 +267,9 @@ static void forget_actor(link_t *l, peer_t *p, const char *address, const char *
             directory_gone(actor_directory(l->me), address, a->incarnation, reason);
         if (found) place_done(&place);
     }
-    name_unref(&a->address);
+    peer_actor_t *grave = &p->buried[p->buried_at++ % PEER_BURIED];
+    name_unref(&grave->address);
+    *grave = *a;
     free(a);
 }
 
@@ -336,6 +338,7 @@ static void peer_destroy(link_t *l, peer_t **peer, const char *reason) {
     }
     vec_done(&copies);
     map_done(&p->actors);
+    for (size_t i = 0; i < PEER_BURIED; i++) name_unref(&p->buried[i].address);
     arena_done(&p->hello_arena);
     name_unref(&p->name);
     name_unref(&p->principal);
@@ -485,6 +488,21 @@ static name_t *name_cached(name_t **cache, bytes_t text) {
     return name_ref(*cache);
 }
 
+// A message may overtake, on the bulk lane, the news of its sender on the control lane. An answer
+// has to find the way back: whoever speaks is there, though not yet said to be ready. One that was
+// told gone before does not come to life again.
+static void learn_speaker(conn_t *c, const name_t *from, uint64_t incarnation) {
+    peer_t *p = c->peer;
+    const peer_actor_t *known = map_get(&p->actors, from->text);
+    if (!incarnation || (known && known->incarnation >= incarnation)) return;
+    for (size_t i = 0; i < PEER_BURIED; i++)
+        if (name_eq(p->buried[i].address, from) && p->buried[i].incarnation >= incarnation) return;
+    Actor__ActorEntry entry = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_entry__descriptor)};
+    entry.address = from->text;
+    entry.incarnation = incarnation;
+    learn_actor(c, &entry);
+}
+
 // What kits send each other's kits; nobody else may pass for one.
 static bool is_kits_type(const char *type) {
     static const ProtobufCMessageDescriptor *const types[] = {
@@ -534,6 +552,7 @@ static void deliver(conn_t *c, const wire_t *w, bytes_t body) {
         conn_refuse(c, wrong);
         return;
     }
+    learn_speaker(c, env->from, env->from_incarnation);
     actor_inject(c->link->me, &env);
 }
 

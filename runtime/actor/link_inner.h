@@ -36,11 +36,15 @@ typedef struct {
     uint64_t incarnation;
 } peer_actor_t;
 
+enum { PEER_BURIED = 256 }; // a message that its sender's end overtook is that young
+
 struct peer {
     char *process;
     uint64_t boot_id, session;
     name_t *name, *principal; // owned
     conn_t *lanes[LANES];
+    peer_actor_t buried[PEER_BURIED]; // a ring of those that were told gone; names owned
+    size_t buried_at;
     map_t actors;        // address → peer_actor_t *, owned
     Actor__Hello *hello; // control lane's, until the peer is up; borrowed from hello_arena
     arena_t hello_arena;

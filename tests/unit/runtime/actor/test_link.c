@@ -106,6 +106,36 @@ Test(link, over_ipc_each_side_asks_the_other)
     ASSERT_NO_LEAKS();
 }
 
+Test(link, an_actor_may_ask_before_the_news_of_it_has_come)
+{
+    enum { NEWCOMERS = 8 };
+    CLEANUP(remove_folder) char *folder = make_folder();
+    CLEANUP(free_charp) char *endpoint = str_printf("ipc://%s/a.sock", folder);
+    hand_t first, hands[NEWCOMERS];
+    hand_init(&first);
+    process_t *a = make_process("a", NULL), *b = make_process("b", NULL);
+    spawn_echo(a, "of-a");
+    listen_ipc(a, endpoint, "part");
+    hand_spawn(&first, b, "d", NULL, "first");
+    connect_ipc(b, "a", endpoint);
+    cr_assert(hand_reaches(&first, "echo"));
+    for (int i = 0; i < NEWCOMERS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new-%d", i);
+        hand_init(&hands[i]);
+        hand_spawn(&hands[i], b, "d", NULL, name);
+        hand_ask(&hands[i], "echo", "x", 0, 1);
+    }
+    for (int i = 0; i < NEWCOMERS; i++)
+        ASSERT_HEARD(&hands[i], 0, "LogChunk", "x by of-a for part");
+    end(&b), end(&a);
+    for (int i = 0; i < NEWCOMERS; i++) hand_done(&hands[i]);
+    hand_done(&first);
+    remove_folder(&folder);
+    free_charp(&endpoint);
+    ASSERT_NO_LEAKS();
+}
+
 Test(link, messages_of_a_pair_stay_in_order_and_all_arrive)
 {
     enum { MESSAGES = 20000 };
