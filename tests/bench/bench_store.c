@@ -103,6 +103,13 @@ static uint64_t next_key(uint64_t *state) {
     return (*state >> 33) % KEYS;
 }
 
+// A list begins where 500 keys follow, whatever was drawn.
+static size_t print_key(char to[static 32], uint64_t *state, work_t work) {
+    uint64_t key = next_key(state);
+    if (work == WORK_LIST) key %= KEYS / 2;
+    return (size_t)snprintf(to, 32, "/bench/key-%013llu", (unsigned long long)key);
+}
+
 // ---- Troupe
 // -------------------------------------------------------------------------------------------
 typedef struct {

@@ -1,0 +1,95 @@
+// Both backends of the kv port against each other, under dice.
+#include "runtime/base/rng.h"
+#include "store/mvcc/kv.h"
+#include "store/rocks.h"
+#include "tests/support/leaks.h"
+#include <unistd.h>
+
+static bytes_t key_of(char to[static 8], rng_t *rng) {
+    int len = snprintf(to, 8, "%c%d", (int)('a' + rng_below(rng, 3)), (int)rng_below(rng, 60));
+    return (bytes_t){(const uint8_t *)to, (size_t)len};
+}
+
+static void same_walk(kv_t *a, kv_t *b, bytes_t from) {
+    why_t why;
+    bytes_t ak, av, bk, bv;
+    cr_assert_eq(kv_seek(a, from, &why), ERR_OK);
+    cr_assert_eq(kv_seek(b, from, &why), ERR_OK);
+    for (;;) {
+        bool more = kv_here(a, &ak, &av);
+        cr_assert_eq(kv_here(b, &bk, &bv), more);
+        if (!more) return;
+        cr_assert(bytes_eq(ak, bk));
+        cr_assert(bytes_eq(av, bv));
+        cr_assert_eq(kv_next(a, &why), ERR_OK);
+        cr_assert_eq(kv_next(b, &why), ERR_OK);
+    }
+}
+
+Test(kv, the_sorted_map_and_rocksdb_agree)
+{
+    char dir[] = "/tmp/store-kv-XXXXXX";
+    cr_assert_not_null(mkdtemp(dir));
+    why_t why;
+    kv_t *map = kv_map_new(), *rocks = NULL;
+    cr_assert_eq(rocks_open(dir, &rocks, &why), ERR_OK, "%s", why.text);
+    rng_t rng;
+    rng_init(&rng, 5);
+    arena_t arena = {0};
+    for (int step = 0; step < 400; step++) {
+        char names[5][8];
+        kv_op_t ops[5];
+        size_t len = 1 + rng_below(&rng, 5);
+        for (size_t i = 0; i < len; i++) {
+            ops[i] = (kv_op_t){.key = key_of(names[i], &rng), .is_delete = rng_chance(&rng, 0.3)};
+            if (!ops[i].is_delete) ops[i].value = ops[i].key;
+        }
+        cr_assert_eq(kv_write(map, ops, len, &why), ERR_OK);
+        cr_assert_eq(kv_write(rocks, ops, len, &why), ERR_OK);
+        char name[8];
+        bytes_t key = key_of(name, &rng), a, b;
+        cr_assert_eq(kv_get(map, key, &arena, &a, &why), ERR_OK);
+        cr_assert_eq(kv_get(rocks, key, &arena, &b, &why), ERR_OK);
+        cr_assert_eq(a.at == NULL, b.at == NULL);
+        cr_assert(bytes_eq(a, b));
+        if (step % 20 == 0) same_walk(map, rocks, key);
+        if (step % 90 == 0) cr_assert_eq(kv_flush(rocks, &why), ERR_OK);
+        arena_clear(&arena);
+    }
+    same_walk(map, rocks, (bytes_t){0});
+    arena_done(&arena);
+    kv_destroy(&map);
+    kv_destroy(&rocks);
+    CLEANUP(free_charp) char *command = str_printf("rm -r '%s'", dir);
+    FILE *p = popen(command, "r");
+    if (p) pclose(p);
+    ASSERT_NO_LEAKS();
+}
+
+Test(kv, a_crash_of_the_map_goes_back_to_the_last_flush)
+{
+    kv_t *map = kv_map_new();
+    arena_t arena = {0};
+    why_t why;
+    bytes_t value;
+    kv_op_t one[] = {{bytes_of_str("a"), bytes_of_str("1"), false},
+                     {bytes_of_str("b"), bytes_of_str("1"), false}};
+    kv_op_t two[] = {{bytes_of_str("a"), bytes_of_str("2"), false},
+                     {.key = bytes_of_str("b"), .is_delete = true},
+                     {bytes_of_str("c"), bytes_of_str("2"), false}};
+    cr_assert_eq(kv_write(map, one, 2, &why), ERR_OK);
+    cr_assert_eq(kv_flush(map, &why), ERR_OK);
+    cr_assert_eq(kv_write(map, two, 3, &why), ERR_OK);
+    cr_assert_eq(kv_get_flushed(map, bytes_of_str("a"), &arena, &value, &why), ERR_OK);
+    cr_assert_eq(value.at[0], '1');
+    cr_assert_eq(kv_map_len(map), 2);
+    kv_map_crash(map);
+    cr_assert_eq(kv_map_len(map), 2);
+    cr_assert_eq(kv_get(map, bytes_of_str("a"), &arena, &value, &why), ERR_OK);
+    cr_assert_eq(value.at[0], '1');
+    cr_assert_eq(kv_get(map, bytes_of_str("c"), &arena, &value, &why), ERR_OK);
+    cr_assert_null(value.at);
+    arena_done(&arena);
+    kv_destroy(&map);
+    ASSERT_NO_LEAKS();
+}
