@@ -61,4 +61,4 @@ void *object_shallow(arena_t *arena, const ProtobufCMessage *obj);
 // ------------------------------------------------------------------------------------------
 bool scale_is_for(const kind_t *stored);
 ProtobufCMessage *scale_of(arena_t *arena, const ProtobufCMessage *obj);
-void scale_set(ProtobufCMessage *obj, int32_t replicas);
+void scale_set(arena_t *arena, ProtobufCMessage *obj, int32_t replicas);

@@ -212,15 +212,19 @@ ProtobufCMessage *scale_of(arena_t *arena, const ProtobufCMessage *obj) {
     return &scale->base;
 }
 
-void scale_set(ProtobufCMessage *obj, int32_t replicas) {
+void scale_set(arena_t *arena, ProtobufCMessage *obj, int32_t replicas) {
     if (obj->descriptor == &apps__deployment__descriptor) {
-        Apps__DeploymentSpec *spec = ((Apps__Deployment *)obj)->spec;
-        spec->has_replicas = true;
-        spec->replicas = replicas;
+        Apps__Deployment *one = (Apps__Deployment *)obj;
+        if (!one->spec)
+            one->spec = MSG_NEW(arena, Apps__DeploymentSpec, apps__deployment_spec__descriptor);
+        one->spec->has_replicas = true;
+        one->spec->replicas = replicas;
     } else {
-        Apps__ReplicaSetSpec *spec = ((Apps__ReplicaSet *)obj)->spec;
-        spec->has_replicas = true;
-        spec->replicas = replicas;
+        Apps__ReplicaSet *one = (Apps__ReplicaSet *)obj;
+        if (!one->spec)
+            one->spec = MSG_NEW(arena, Apps__ReplicaSetSpec, apps__replica_set_spec__descriptor);
+        one->spec->has_replicas = true;
+        one->spec->replicas = replicas;
     }
 }
 
@@ -234,7 +238,7 @@ static void update_scale(deciding_t *d, const Autoscaling__Scale *scale) {
         return;
     }
     ProtobufCMessage *obj = msg_dup(d->arena, d->present->obj);
-    scale_set(obj, replicas);
+    scale_set(d->arena, obj, replicas);
     d->r->stored->prepare_update(d->arena, obj, d->present->obj);
     if (decide_validate(d, obj, d->present->obj, false)) finish(d, obj);
 }
