@@ -108,6 +108,12 @@ static void on_node_ages(actor_t *me, const message_t *msg, const void *body) {
 static void on_await_drain(actor_t *me, const message_t *msg, const void *body) {
     drains_on_await(me, msg, body);
 }
+static void on_trace_query(actor_t *me, const message_t *msg, const void *body) {
+    traces_on_query(me, msg, body);
+}
+static void on_trace_hops(actor_t *me, const message_t *msg, const void *body) {
+    traces_on_hops(me, TAG_REST(msg->tag), msg->body);
+}
 static void on_endpoints_synced(actor_t *me, const message_t *msg, const void *body) {
     drains_on_synced(me, msg, body);
 }
@@ -158,6 +164,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     case TAG_LEASE: jobs_on_lease(me, NULL); break;
     case TAG_ELECTION: leaders_on_swap(me, TAG_REST(msg->tag), NULL); break;
     case TAG_ACTORS: actors_on_infos(me, TAG_REST(msg->tag), NULL); break;
+    case TAG_TRACE: traces_on_hops(me, TAG_REST(msg->tag), NULL); break;
     case TAG_KILL: actors_on_killed(me, TAG_REST(msg->tag), err, or_empty(failure->why)); break;
     case 0: jobs_on_txn_failed(me, msg->tag, err, or_empty(failure->why)); break;
     default: break;
@@ -249,6 +256,7 @@ static void stop(actor_t *me) {
     relays_stop(s);
     leaders_stop(s);
     drains_done(&s->drains);
+    traces_done(&s->traces);
     lives_stop(s);
     watchers_done(&s->watchers);
     allocs_done(&s->allocs);
@@ -278,6 +286,8 @@ static const handler_t handlers[] = {
     {&api__renew__descriptor, on_renew, .from = "scheduler controllers test", .control = true},
     {&api__node_alive__descriptor, on_alive, .from = "kubelet test", .control = true},
     {&api__watch_node_ages__descriptor, on_node_ages, .from = "controllers test"},
+    {&actor__trace_query__descriptor, on_trace_query, .from = "cli admin test"},
+    {&actor__trace_hops__descriptor, on_trace_hops, .from = "system test"},
     {&api__await_drain__descriptor, on_await_drain, .from = "kubelet pod test"},
     {&api__endpoints_synced__descriptor, on_endpoints_synced, .from = "proxy test"},
     {&store__range_reply__descriptor, on_range, .from = "store"},

@@ -1,5 +1,27 @@
-// What there is: api-resources, api-versions, version.
+// What there is: explain, api-resources, api-versions, version.
 #include "cli/troupectl/ctl.h"
+#include "runtime/api/explain.h"
+
+int cmd_explain(ctl_t *ctl) {
+    if (ctl->words.len != 1)
+        return refuse(
+            "you must specify the type of resource to explain: troupectl explain pod.spec");
+    char *type = arena_strdup(&ctl->arena, ctl->words.at[0]), *dot = strchr(type, '.');
+    const kind_t *k =
+        kind_by_typed_name(type); // "deployments.apps" whole, else up to the first dot
+    if (!k && dot) {
+        *dot = 0;
+        k = kind_by_typed_name(type);
+    } else
+        dot = NULL;
+    if (!k) return refuse("couldn't find resource for \"%s\"", ctl->words.at[0]);
+    text_t out = TEXT_HEAP;
+    why_t why;
+    err_t err = explain_print(&ctl->arena, k, dot ? dot + 1 : "", ctl->o.recursive, &out, &why);
+    if (!err) fputs(text_str(&out), stdout);
+    text_done(&out);
+    return err ? refuse("%s", why.text) : 0;
+}
 
 int cmd_api_resources(ctl_t *ctl) {
     const kind_t *k;

@@ -4,24 +4,19 @@
 
 enum { SETTLE_MS = 300 }; // what a command set off goes on a little after its answer
 
-static int hop_order(const void *a, const void *b) {
-    const Actor__TraceHop *x = *(Actor__TraceHop *const *)a, *y = *(Actor__TraceHop *const *)b;
-    return (x->sent_us > y->sent_us) - (x->sent_us < y->sent_us);
-}
-
 static const char *short_type(const char *type) {
     return has_prefix(type, "troupe.") ? type + strlen("troupe.") : type;
 }
 
 static void print_hops(Actor__TraceHop **hops, size_t len) {
     if (len == 0) return;
-    qsort(hops, len, sizeof *hops, hop_order);
-    int64_t start_us = hops[0]->sent_us;
+    // The server has put them into the order of their handling; queues are shown before it.
+    int64_t start_us = hops[0]->sent_us + hops[0]->queued_us;
     fprintf(stderr, "%10s %9s %9s  %s\n", "AT", "QUEUED", "HANDLED", "PATH");
     for (size_t i = 0; i < len; i++) {
         const Actor__TraceHop *h = hops[i];
         fprintf(stderr, "%8.2fms %7lldus %7lldus  %s → %s  %s%s (%u bytes)\n",
-                (double)(h->sent_us - start_us) / 1000.0, (long long)h->queued_us,
+                (double)(h->sent_us + h->queued_us - start_us) / 1000.0, (long long)h->queued_us,
                 (long long)h->handled_us, h->from, h->to, short_type(h->type),
                 h->in_reply_to ? " [answer]" : "", h->body_bytes);
     }

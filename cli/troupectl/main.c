@@ -75,6 +75,8 @@ static const verb_t verbs[] = {
     {"wait", "TYPE NAME --for=CONDITION", "wait until objects are as wanted",
      "for timeout selector all all-namespaces", cmd_wait,
      "troupectl wait --for=condition=Ready pod/web --timeout=60s"},
+    {"explain", "TYPE[.FIELD…]", "what a kind's fields mean", "recursive", cmd_explain,
+     "troupectl explain pod.spec.containers"},
     {"api-resources", "", "the kinds there are", "api-group no-headers output", cmd_api_resources,
      NULL},
     {"api-versions", "", "the group versions there are", "", cmd_api_versions, NULL},

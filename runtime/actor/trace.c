@@ -51,9 +51,16 @@ static bool from_command_line(const hop_t *hop) {
     return hop->from->role_len == 3 && memcmp(hop->from->text, "cli", 3) == 0;
 }
 
+// Looking at a trace leaves one, too; nobody means that.
+static bool asks_for_traces(const hop_t *hop) {
+    const char *type = hop->type ? hop->type->name : hop->type_name->text;
+    return streq(type, actor__trace_query__descriptor.name);
+}
+
 static uint64_t last_trace(const trace_t *t) {
     for (size_t i = t->len; i-- > 0;)
-        if (from_command_line(hop_at(t, i))) return hop_at(t, i)->trace_id;
+        if (from_command_line(hop_at(t, i)) && !asks_for_traces(hop_at(t, i)))
+            return hop_at(t, i)->trace_id;
     return t->len ? hop_at(t, t->len - 1)->trace_id : 0;
 }
 

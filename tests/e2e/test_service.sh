@@ -95,6 +95,10 @@ check_text "DNAT to a pod" "KUBE-SEP-.* -j DNAT --to-destination 10\.244\.[0-9.]
 check_text "KUBE-NODEPORTS leads there, too" "KUBE-NODEPORTS .*--dport 30000 -j KUBE-EXT-" "$rules"
 
 # ---- a rolling update loses no request ------------------------------------------------------------------
+# With a readiness probe: without one a pod counts as ready when its process has started, before nginx listens.
+ctl patch deployment nginx-deploy -p '{"spec":{"template":{"spec":{"containers":[{"name":"nginx","readinessProbe":{"httpGet":{"path":"/","port":80},"periodSeconds":1}}]}}}}' > /dev/null
+check_text "the probe is rolled out" "successfully rolled out" "$(ctl rollout status deployment/nginx-deploy --timeout=60s 2>&1)"
+until_true 40 pods_are app=web-server 3 > /dev/null
 ( while [ ! -e "$WORK/stop" ]; do from_lan curl -fsS --max-time 2 -o /dev/null "http://$IP:30000/" 2>> "$WORK/lost" && echo x >> "$WORK/got"; done ) &
 client=$!
 ctl rollout restart deployment/nginx-deploy > /dev/null

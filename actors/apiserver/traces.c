@@ -1,0 +1,98 @@
+#include "actors/apiserver/traces.h"
+#include "actors/apiserver/server.h"
+
+struct trace_work {
+    caller_t *caller;
+    Actor__TraceQuery query;
+    size_t pending;        // processes that have not answered yet
+    VEC(blob_t *) answers; // packed TraceHops
+};
+
+static void work_free(trace_work_t *work) {
+    caller_drop(&work->caller);
+    for (size_t i = 0; i < work->answers.len; i++) blob_unref(&work->answers.at[i]);
+    vec_done(&work->answers);
+    free(work);
+}
+
+void traces_done(traces_t *t) {
+    size_t at = 0;
+    uint64_t id;
+    void *work;
+    while (imap_next(&t->works, &at, &id, &work)) work_free(work);
+    imap_done(&t->works);
+}
+
+// By the start of the handler, which is read on the clock of the process that handled; when a
+// message was sent, another process may have said.
+static int by_time(const void *a, const void *b) {
+    const Actor__TraceHop *x = *(Actor__TraceHop *const *)a, *y = *(Actor__TraceHop *const *)b;
+    int64_t at_x = x->sent_us + x->queued_us, at_y = y->sent_us + y->queued_us;
+    return (at_x > at_y) - (at_x < at_y);
+}
+
+// "The last" is asked of each process, and each answers with its own: the newest of them is meant.
+static void keep_newest_trace(Actor__TraceHops *all) {
+    uint64_t newest = all->n_hops ? all->hops[all->n_hops - 1]->trace_id : 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < all->n_hops; i++)
+        if (all->hops[i]->trace_id == newest) all->hops[kept++] = all->hops[i];
+    all->n_hops = kept;
+}
+
+static void finish(actor_t *me, uint64_t id, trace_work_t *work) {
+    server_t *s = actor_state(me);
+    arena_t *arena = actor_arena(me);
+    Actor__TraceHops all = {PROTOBUF_C_MESSAGE_INIT(&actor__trace_hops__descriptor)};
+    all.hops = ARENA_ARRAY(arena, Actor__TraceHop *, TRACE_HOPS_MAX);
+    for (size_t i = 0; i < work->answers.len; i++) {
+        const Actor__TraceHops *part =
+            msg_unpack_own(arena, &actor__trace_hops__descriptor, blob_bytes(work->answers.at[i]));
+        for (size_t h = 0; part && h < part->n_hops && all.n_hops < TRACE_HOPS_MAX; h++)
+            if (!streq(part->hops[h]->type, actor__trace_query__descriptor.name))
+                all.hops[all.n_hops++] = part->hops[h];
+    }
+    qsort(all.hops, all.n_hops, sizeof *all.hops, by_time);
+    if (work->query.last) keep_newest_trace(&all);
+    caller_reply(me, &work->caller, &all.base);
+    imap_remove(&s->traces.works, id);
+    work_free(work);
+}
+
+typedef VEC(char *) names_t;
+static void collect(void *arg, const char *address, const char *process) {
+    vec_push((names_t *)arg, str_dup(address));
+}
+
+void traces_on_query(actor_t *me, const message_t *msg, const Actor__TraceQuery *query) {
+    server_t *s = actor_state(me);
+    if (imap_len(&s->traces.works) >= TRACES_MAX) {
+        actor_fail(me, msg, ERR_OVERLOADED, "too many traces are being put together");
+        return;
+    }
+    trace_work_t *work = NEW(trace_work_t);
+    uint64_t id = ++s->traces.last_id;
+    imap_put(&s->traces.works, id, work);
+    work->caller = actor_keep_caller(me, msg);
+    work->query =
+        (Actor__TraceQuery){.base = PROTOBUF_C_MESSAGE_INIT(&actor__trace_query__descriptor),
+                            .trace_id = query->trace_id,
+                            .last = query->last};
+    names_t systems = {0};
+    actor_each_known(me, "system", collect, &systems);
+    work->pending = systems.len;
+    for (size_t i = 0; i < systems.len; i++) {
+        actor_ask(me, systems.at[i], &work->query.base, TRACES_TIMEOUT_MS, TAG_TRACE | id);
+        free(systems.at[i]);
+    }
+    vec_done(&systems);
+    if (!work->pending) finish(me, id, work);
+}
+
+void traces_on_hops(actor_t *me, uint64_t id, blob_t *hops) {
+    server_t *s = actor_state(me);
+    trace_work_t *work = imap_get(&s->traces.works, id);
+    if (!work) return;
+    if (hops) vec_push(&work->answers, blob_ref(hops));
+    if (--work->pending == 0) finish(me, id, work);
+}
