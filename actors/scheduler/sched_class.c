@@ -194,13 +194,10 @@ static sched_class_t *class_new(sched_t *s, bytes_t signature) {
     return c;
 }
 
-sched_class_t *sched_class_take(sched_t *s, const Core__Pod *pod) {
-    arena_t *arena = &s->scratch;
-    arena_clear(arena);
-    Core__Pod *slim = signature_of(arena, pod);
-    bytes_t signature = msg_pack(arena, &slim->base);
+// Finds or makes the one with this signature.
+static sched_class_t *take(sched_t *s, imap_t *all, bytes_t signature) {
     uint64_t hash = hash_fnv64a(signature.at, signature.len);
-    sched_class_t *first = imap_get(&s->classes, hash);
+    sched_class_t *first = imap_get(all, hash);
     for (sched_class_t *c = first; c; c = c->same_hash)
         if (bytes_eq(c->signature, signature)) {
             c->pods_len++;
@@ -210,8 +207,20 @@ sched_class_t *sched_class_take(sched_t *s, const Core__Pod *pod) {
     c->hash = hash;
     c->same_hash = first;
     c->pods_len = 1;
-    imap_put(&s->classes, hash, c);
+    imap_put(all, hash, c);
+    return c;
+}
+
+sched_class_t *sched_class_take(sched_t *s, const Core__Pod *pod) {
+    arena_t *arena = &s->scratch;
+    arena_clear(arena);
+    Core__Pod *slim = signature_of(arena, pod);
+    sched_class_t *c = take(s, &s->classes, msg_pack(arena, &slim->base));
+    if (c->pods_len > 1) return c;
     if (sched_class_keeps_away(c)) vec_push(&s->anti, c);
+    // Without what only rules about other pods read.
+    slim->metadata = NULL;
+    c->shape = take(s, &s->shapes, msg_pack(arena, &slim->base));
     return c;
 }
 
@@ -226,38 +235,45 @@ void sched_class_free(sched_class_t *c) {
     free(c);
 }
 
-void sched_class_drop_cache(sched_t *s, sched_class_t *c) {
-    if (!c->keys) return;
-    free(c->keys);
-    free(c->tree);
-    c->keys = NULL;
-    c->tree = NULL;
-    assert(s->caches_len > 0);
-    s->caches_len--;
+static void drop_tree(sched_t *s, sched_class_t *shape) {
+    if (!shape->keys) return;
+    free(shape->keys);
+    free(shape->tree);
+    shape->keys = NULL;
+    shape->tree = NULL;
+    assert(s->trees_len > 0);
+    s->trees_len--;
+}
+
+static void drop(imap_t *all, sched_class_t *c) {
+    sched_class_t *first = imap_get(all, c->hash);
+    if (first != c) {
+        while (first->same_hash != c) first = first->same_hash;
+        first->same_hash = c->same_hash;
+    } else if (c->same_hash) {
+        imap_put(all, c->hash, c->same_hash);
+    } else {
+        imap_remove(all, c->hash);
+    }
+    sched_class_free(c);
 }
 
 void sched_class_drop(sched_t *s, sched_class_t **c_p) {
     sched_class_t *c = x_steal(c_p);
-    assert(c->pods_len > 0);
+    assert(c->pods_len > 0 && c->shape);
     if (--c->pods_len) return;
     assert(imap_len(&c->on_node) == 0 && c->pending_len == 0 && !c->is_listed);
-    sched_class_t *first = imap_get(&s->classes, c->hash);
-    if (first == c) {
-        if (c->same_hash)
-            imap_put(&s->classes, c->hash, c->same_hash);
-        else
-            imap_remove(&s->classes, c->hash);
-    } else {
-        while (first->same_hash != c) first = first->same_hash;
-        first->same_hash = c->same_hash;
-    }
     for (size_t i = 0; i < s->anti.len; i++) {
         if (s->anti.at[i] != c) continue;
         vec_swap_remove(&s->anti, i);
         break;
     }
-    sched_class_drop_cache(s, c);
-    sched_class_free(c);
+    sched_class_t *shape = c->shape;
+    drop_tree(s, c);
+    drop(&s->classes, c);
+    if (--shape->pods_len) return;
+    drop_tree(s, shape);
+    drop(&s->shapes, shape);
 }
 
 // ---- rules, put together
@@ -300,45 +316,128 @@ static void tree_update(const sched_t *s, sched_class_t *c, uint32_t slot) {
         c->tree[i] = better(c, c->tree[2 * i], c->tree[2 * i + 1]);
 }
 
-// A tree is 12 bytes per node: the class that was looked at longest ago gives its up.
-static void make_room_for_cache(sched_t *s) {
-    if (s->caches_len < SCHED_CACHES_MAX) return;
-    sched_class_t *oldest = NULL;
+static sched_class_t *oldest_tree(const imap_t *all, sched_class_t *oldest) {
     size_t at = 0;
     uint64_t hash;
     void *value;
-    while (imap_next(&s->classes, &at, &hash, &value))
+    while (imap_next(all, &at, &hash, &value))
         for (sched_class_t *c = value; c; c = c->same_hash)
             if (c->keys && (!oldest || c->used_at < oldest->used_at)) oldest = c;
-    sched_class_drop_cache(s, oldest);
+    return oldest;
 }
 
-uint32_t sched_class_best(sched_t *s, sched_class_t *c) {
-    if (!s->slots_cap) return UINT32_MAX;
+// When trees take too much, the one that was looked at longest ago gives way.
+static void make_room_for_tree(sched_t *s) {
+    size_t tree_bytes = s->slots_cap * (sizeof(int32_t) + 2 * sizeof(uint32_t));
+    if (!s->trees_len || (s->trees_len + 1) * tree_bytes <= SCHED_TREES_MAX_BYTES) return;
+    sched_class_t *oldest = oldest_tree(&s->classes, oldest_tree(&s->shapes, NULL));
+    assert(oldest);
+    drop_tree(s, oldest);
+}
+
+static void tree_refresh(sched_t *s, sched_class_t *c) {
     c->used_at = ++s->uses;
-    if (c->keys && c->tree_cap != s->slots_cap) sched_class_drop_cache(s, c);
-    bool anew = sched_class_has_pairs(s, c);
-    if (anew) {
-        sched_class_judge_pairs(s, c);
-    } else if (c->pair_no) { // the last pod that kept others away is gone
-        sched_class_forget_pairs(c);
-        anew = true;
-    }
+    if (c->keys && c->tree_cap != s->slots_cap) drop_tree(s, c);
+    uint64_t behind = s->changes - c->seen_change;
     if (!c->keys) {
-        make_room_for_cache(s);
+        make_room_for_tree(s);
         c->keys = mem_new(s->slots_cap * sizeof *c->keys);
         c->tree = mem_new(s->slots_cap * 2 * sizeof *c->tree);
-        s->caches_len++;
+        s->trees_len++;
         tree_build(s, c);
-    } else if (anew || s->changes - c->seen_change >= s->slots_len ||
-               s->changes - c->seen_change > s->change_log_cap) {
+    } else if (behind >= s->slots_len || behind > s->change_log_cap) {
         tree_build(s, c);
     } else {
         for (; c->seen_change < s->changes; c->seen_change++)
             tree_update(s, c, s->change_log[c->seen_change & (s->change_log_cap - 1)]);
     }
-    uint32_t best = c->tree[1];
-    return c->keys[best] >= 0 ? best : UINT32_MAX;
+}
+
+// Is what lies below `a` worth more than what lies below `b`? Of equals the lower slot.
+static bool beats(const sched_class_t *shape, uint32_t a, uint32_t b) {
+    uint32_t x = shape->tree[a], y = shape->tree[b];
+    return shape->keys[x] != shape->keys[y] ? shape->keys[x] > shape->keys[y] : x < y;
+}
+
+// The frontier of a search: inner nodes of the tree, the best on top.
+static void frontier_push(sched_t *s, const sched_class_t *shape, uint32_t inner) {
+    vec_push(&s->frontier, inner);
+    size_t at = s->frontier.len - 1;
+    uint32_t *heap = s->frontier.at;
+    while (at && beats(shape, inner, heap[(at - 1) / 2])) {
+        heap[at] = heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    heap[at] = inner;
+}
+
+static uint32_t frontier_pop(sched_t *s, const sched_class_t *shape) {
+    uint32_t *heap = s->frontier.at, top = heap[0], last = heap[--s->frontier.len];
+    size_t at = 0;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= s->frontier.len) break;
+        if (child + 1 < s->frontier.len && beats(shape, heap[child + 1], heap[child])) child++;
+        if (!beats(shape, heap[child], last)) break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    if (s->frontier.len) heap[at] = last;
+    return top;
+}
+
+// Nodes in falling order of what they are worth to the shape, until none that is left can beat the
+// best so far: the first without pods of the class ends it, since it loses nothing.
+static uint32_t search(sched_t *s, const sched_class_t *c) {
+    const sched_class_t *shape = c->shape;
+    uint32_t best = UINT32_MAX, leaves = (uint32_t)shape->tree_cap;
+    int32_t best_key = -1;
+    vec_reset(&s->frontier);
+    frontier_push(s, shape, 1);
+    while (s->frontier.len) {
+        uint32_t inner = frontier_pop(s, shape), slot = shape->tree[inner];
+        if (shape->keys[slot] < 0 || shape->keys[slot] <= best_key) break;
+        if (inner < leaves) {
+            frontier_push(s, shape, 2 * inner);
+            frontier_push(s, shape, 2 * inner + 1);
+            continue;
+        }
+        int32_t key = shape->keys[slot] - sched_own_pods_cost(c, slot);
+        if (key <= best_key) continue;
+        best = slot;
+        best_key = key;
+    }
+    return best;
+}
+
+static uint32_t look_at_all(const sched_t *s, const sched_class_t *c) {
+    uint32_t best = UINT32_MAX;
+    int32_t best_key = -1;
+    for (uint32_t slot = 0; slot < s->slots_len; slot++) {
+        int32_t key = sched_key(s, c, slot);
+        if (key <= best_key) continue;
+        best = slot;
+        best_key = key;
+    }
+    return best;
+}
+
+uint32_t sched_class_best(sched_t *s, sched_class_t *c) {
+    assert(c->shape);
+    if (!s->slots_cap) return UINT32_MAX;
+    if (sched_class_has_pairs(s, c)) {
+        sched_class_judge_pairs(s, c);
+        return look_at_all(s, c);
+    }
+    sched_class_forget_pairs(c); // perhaps the last pod that kept others away is gone
+    // A class that is on most nodes would make the search look at most of them: it has a tree of
+    // its own.
+    if (imap_len(&c->on_node) > s->nodes_len / 2) {
+        tree_refresh(s, c);
+        return c->keys[c->tree[1]] >= 0 ? c->tree[1] : UINT32_MAX;
+    }
+    tree_refresh(s, c->shape);
+    return search(s, c);
 }
 
 // ---- why not

@@ -32,6 +32,18 @@ static void pod_free(sched_pod_t *pod) {
     free(pod);
 }
 
+static void free_classes(imap_t *classes) {
+    size_t at = 0;
+    uint64_t hash;
+    void *value;
+    while (imap_next(classes, &at, &hash, &value))
+        for (sched_class_t *c = value, *next; c; c = next) {
+            next = c->same_hash;
+            sched_class_free(c);
+        }
+    imap_done(classes);
+}
+
 void sched_destroy(sched_t **s_p) {
     sched_t *s = x_steal(s_p);
     if (!s) return;
@@ -40,14 +52,9 @@ void sched_destroy(sched_t **s_p) {
     void *value;
     while (map_next(&s->pods, &at, &key, &value)) pod_free(value);
     map_done(&s->pods);
-    at = 0;
-    uint64_t hash;
-    while (imap_next(&s->classes, &at, &hash, &value))
-        for (sched_class_t *c = value, *next; c; c = next) {
-            next = c->same_hash;
-            sched_class_free(c);
-        }
-    imap_done(&s->classes);
+    free_classes(&s->classes);
+    free_classes(&s->shapes);
+    vec_done(&s->frontier);
     for (size_t i = 0; i < s->slots_len; i++) {
         free(s->nodes[i].name);
         vec_done(&s->nodes[i].ports);
@@ -659,13 +666,12 @@ void sched_explain(sched_t *s, const Core__Pod *pod, text_t *out) {
     sched_class_drop(s, &c);
 }
 
-static void check_class(sched_t *s, const sched_class_t *c) {
+static void check_class(sched_t *s, sched_class_t *c) {
     assert(c->pods_len > 0 && c->is_listed == (c->pending_len > 0));
-    if (!c->keys || c->tree_cap != s->slots_cap || c->seen_change != s->changes) return;
-    for (uint32_t slot = 0; slot < s->slots_cap; slot++)
-        assert(c->keys[slot] == sched_key(s, c, slot));
-    for (uint32_t slot = 0; slot < s->slots_cap; slot++)
-        assert(c->keys[slot] <= c->keys[c->tree[1]]);
+    // The tree's answer is that of a look at every node.
+    uint32_t best = sched_class_best(s, c);
+    int32_t key = best == UINT32_MAX ? -1 : sched_key(s, c, best);
+    for (uint32_t slot = 0; slot < s->slots_cap; slot++) assert(sched_key(s, c, slot) <= key);
 }
 
 void sched_check(sched_t *s) {
@@ -694,6 +700,6 @@ void sched_check(sched_t *s) {
     uint64_t hash;
     at = 0;
     while (imap_next(&s->classes, &at, &hash, &value))
-        for (const sched_class_t *c = value; c; c = c->same_hash) check_class(s, c);
+        for (sched_class_t *c = value; c; c = c->same_hash) check_class(s, c);
     arena_done(&arena);
 }

@@ -26,9 +26,9 @@
 
 enum {
     SCHED_NODES_MAX = 100 * 1000,
-    SCHED_RESOURCES_MAX = 16,      // cpu, memory, ephemeral-storage, pods, and twelve others
-    SCHED_CACHES_MAX = 256,        // classes with a tree of their own; 12 bytes per node each
-    SCHED_BACKOFF_FIRST_MS = 1000, // of a pod whose binding failed, as kube-scheduler's
+    SCHED_RESOURCES_MAX = 16,         // cpu, memory, ephemeral-storage, pods, and twelve others
+    SCHED_TREES_MAX_BYTES = 64 << 20, // trees of all shapes; 12 bytes per node each
+    SCHED_BACKOFF_FIRST_MS = 1000,    // of a pod whose binding failed, as kube-scheduler's
     SCHED_BACKOFF_MAX_MS = 10 * 1000,
     SCHED_EXPLAIN_AGAIN_MS = 10 * 1000, // a class' reasons are told anew no sooner
     SCHED_EXPLAIN_MAX = 8,              // classes whose reasons are worked out in one plan

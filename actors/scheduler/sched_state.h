@@ -56,18 +56,22 @@ struct sched_class {
     uint64_t hash;                     // of the signature
     sched_class_t *same_hash;          // next class with that hash
 
-    // The tree: tree[i] is the slot with the best key among the leaves below i; leaves start at
-    // s->tree_cap. keys[slot] < 0: a filter says no.
-    // By slot, as of the last decision, for classes that rules about other pods speak about; else
+    // By slot, as of the last decision, when rules about other pods speak about the class; else
     // NULL.
     uint8_t *pair_no; // sched_pair_no_t
     int32_t *pair_score;
 
+    sched_class_t *shape; // what filters and scores read of it, shared with classes that differ
+                          // only in labels, namespace and owner; NULL: this is a shape
+    // The tree of a shape, or of a class that is on most nodes: tree[i] is the slot with the best
+    // key among the leaves below i; leaves start at tree_cap. keys[slot] < 0: a filter says no. A
+    // shape has no pods of its own: what a class' own pods on a node cost is taken off when its
+    // best node is looked for.
     int32_t *keys;
     uint32_t *tree;
     uint64_t tree_cap;    // s->slots_cap it was built for
     uint64_t seen_change; // s->changes up to here are in the tree
-    uint64_t used_at;     // for choosing whose cache goes
+    uint64_t used_at;     // for choosing whose tree goes
 };
 
 // Why rules about pods beside pods refuse a node.
@@ -121,11 +125,13 @@ struct sched {
     map_t pods;                // key -> sched_pod_t
     VEC(sched_class_t *) anti; // classes whose pods keep others away
     imap_t classes;            // hash of the signature -> sched_class_t, chained by same_hash
+    imap_t shapes;             // the same of shapes; pods_len counts their classes
+    VEC(uint32_t) frontier;    // of a search for the best node
     VEC(sched_class_t *) with_pending; // classes that have pending pods (is_listed), any order
     VEC(sched_pod_t *) backoff;
     uint64_t arrivals, uses;
     arena_t scratch; // for one signature
-    size_t caches_len;
+    size_t trees_len;
     size_t rules_waiting; // listed classes with rules about other pods
     size_t pending_len;
 
@@ -170,6 +176,8 @@ typedef struct {
     int32_t (*score)(const sched_t *s, const sched_class_t *c, uint32_t slot);
 } sched_score_t;
 extern const sched_score_t sched_scores[];
+// What the class' own pods on a node take off what the node is worth to a shape.
+int32_t sched_own_pods_cost(const sched_class_t *c, uint32_t slot);
 
 // ---- classes
 // -------------------------------------------------------------------------------------- The class
@@ -177,8 +185,7 @@ extern const sched_score_t sched_scores[];
 sched_class_t *sched_class_take(sched_t *s, const Core__Pod *pod);
 void sched_class_drop(sched_t *s, sched_class_t **c); // counts a pod out
 void sched_class_free(sched_class_t *c);
-void sched_class_drop_cache(sched_t *s, sched_class_t *c);
-// Brings the tree up to date and returns the best slot, or UINT32_MAX.
+// The slot with the highest key, the first of equals; UINT32_MAX: none will do.
 uint32_t sched_class_best(sched_t *s, sched_class_t *c);
 int32_t sched_key(const sched_t *s, const sched_class_t *c, uint32_t slot); // < 0: does not fit
 // Why not, for every existing node, in one sentence of Kubernetes' form; in the arena.

@@ -66,12 +66,17 @@ static int32_t score_pairs(const sched_t *s, const sched_class_t *c, uint32_t sl
     return c->pair_score ? c->pair_score[slot] : 0;
 }
 
+enum { SPREAD_WEIGHT = 2 };
+int32_t sched_own_pods_cost(const sched_class_t *c, uint32_t slot) {
+    return SPREAD_WEIGHT * (SCHED_SCORE_MAX - score_spread(NULL, c, slot));
+}
+
 const sched_score_t sched_scores[] = {
     {"NodeResourcesFit", 1, score_least_allocated},
     {"NodeResourcesBalancedAllocation", 1, score_balanced},
     {"TaintToleration", 3, score_taints},
     {"NodeAffinity", 2, score_affinity},
-    {"PodTopologySpread", 2, score_spread},
+    {"PodTopologySpread", SPREAD_WEIGHT, score_spread},
     {"InterPodAffinity", 2, score_pairs},
     {0},
 };
