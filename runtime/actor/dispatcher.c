@@ -120,25 +120,32 @@ static int sleep_ms(const dispatcher_t *d) {
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
 
-static void take_fds(dispatcher_t *d, const struct epoll_event *events, int len) {
+// True: the inbox is among them.
+static bool take_fds(dispatcher_t *d, const struct epoll_event *events, int len) {
+    bool mail = false;
     for (int i = 0; i < len; i++) {
         uint64_t data = events[i].data.u64;
-        if (data == EPOLL_INBOX || data == BUS_EPOLL_OUT) continue; // every round looks at those
+        mail |= data == EPOLL_INBOX;
+        if (data == EPOLL_INBOX || data == BUS_EPOLL_OUT) continue; // every round flushes
         int fd = (int)(uint32_t)data;
         const watch_t *w = imap_get(&d->watches, (uint64_t)fd);
         if (w && w->serial == data >> 32) stage_fd(d->stage, w->actor, fd, events[i].events);
     }
+    return mail;
 }
 
-static void round_of(dispatcher_t *d, const struct epoll_event *events, int len, bool *ret_more) {
+// `more`: the last round left mail in the inbox; returns whether this one does.
+static bool round_of(dispatcher_t *d, const struct epoll_event *events, int len, bool more) {
     stage_begin(d->stage);
-    take_fds(d, events, len);
-    *ret_more = bus_receive(d->port, d->stage, ROUND_MESSAGES_MAX);
+    bool mail = take_fds(d, events, len);
+    // Each look into an empty inbox is two system calls of libzmq's: only when there is something.
+    if (mail || more) more = bus_receive(d->port, d->stage, ROUND_MESSAGES_MAX);
     stage_run(d->stage);
     // Before what was sent leaves: then causes stand before their effects in the ring.
     if (d->hops.len) trace_add(d->options.trace, d->hops.at, d->hops.len);
     vec_reset(&d->hops);
     bus_flush(d->port, d->epoll);
+    return more;
 }
 
 static void *run(void *arg) {
@@ -153,7 +160,7 @@ static void *run(void *arg) {
         int len = 0;
         if (!busy || round % BUSY_ROUNDS_PER_EPOLL == 0)
             len = epoll_wait(d->epoll, events, EVENTS_MAX, busy ? 0 : sleep_ms(d));
-        round_of(d, events, len > 0 ? len : 0, &more);
+        more = round_of(d, events, len > 0 ? len : 0, more);
     }
     stage_destroy(&d->stage);
     bus_flush(d->port, d->epoll);
