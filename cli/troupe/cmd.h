@@ -13,6 +13,7 @@ err_t cmd_run(int argc, char **argv, why_t *why);
 err_t cmd_down(int argc, char **argv, why_t *why);
 err_t cmd_reset(int argc, char **argv, why_t *why);
 err_t cmd_node(int argc, char **argv, why_t *why);
+err_t cmd_config(int argc, char **argv, why_t *why);
 err_t cmd_keys(int argc, char **argv, why_t *why);
 err_t cmd_version(int argc, char **argv, why_t *why);
 err_t cmd_actor_process(int argc, char **argv, why_t *why);

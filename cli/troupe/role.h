@@ -2,6 +2,7 @@
 #pragma once
 #include "cli/troupe/topology.h"
 #include "runtime/actor/kit.h"
+#include "runtime/base/text.h"
 #include "runtime/io/config.h"
 
 typedef struct {
@@ -24,3 +25,5 @@ err_t role_args(const role_t *role, const topology_t *t, const topology_actor_t 
 // Every role known, every component file right, root where it is needed: what can be said before
 // anything is started.
 err_t role_check_topology(const topology_t *t, why_t *why) MUST_USE;
+// Its component file with every field as a comment: meaning, range, default. The role has one.
+void role_print_config(text_t *out, const role_t *role);

@@ -7,6 +7,7 @@ static const cmd_t commands[] = {
     {"down", "stop what up or run started", cmd_down},
     {"reset", "take away what a node left on this machine", cmd_reset},
     {"node", "this node's containers, as the runtime sees them", cmd_node},
+    {"config", "print a role's component file, with all its keys", cmd_config},
     {"keys", "make CURVE keys for links over tcp", cmd_keys},
     {"version", "print the version", cmd_version},
     {"actor-process", NULL, cmd_actor_process},

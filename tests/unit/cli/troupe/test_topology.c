@@ -1,6 +1,7 @@
 // Topology files: what is read, and what each mistake is called.
 #include "cli/troupe/options.h"
 #include "cli/troupe/parent.h"
+#include "cli/troupe/role.h"
 #include "cli/troupe/topology.h"
 #include "cli/troupe/vars.h"
 #include "support/leaks.h"
@@ -117,6 +118,73 @@ Test(topology, the_files_in_configs_are_right)
         why_t why = {0};
         topology_t t;
         cr_expect_eq(topology_load(&a, files[i], &vars, &t, &why), ERR_OK, "%s", why.text);
+    }
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+// "#key: value" → "key: value"; the other comments stay.
+static char *uncommented(const char *text) {
+    text_t out = TEXT_HEAP;
+    for (const char *at = text; *at;) {
+        size_t len = strcspn(at, "\n");
+        if (at[0] == '#' && len > 1 && at[1] != ' ')
+            text_addn(&out, at + 1, len - 1);
+        else
+            text_addn(&out, at, len);
+        text_addc(&out, '\n');
+        at += len + (at[len] == '\n');
+    }
+    return text_steal(&out);
+}
+
+Test(role, what_config_prints_is_read_back_as_the_defaults)
+{
+    size_t with_defaults = 0;
+    for (const role_t *role = roles; role->role; role++) {
+        if (!role->config) continue;
+        arena_t a = {0};
+        why_t why = {0};
+        text_t printed = TEXT_HEAP;
+        role_print_config(&printed, role);
+        void *args = arena_alloc(&a, role->args_size);
+        cr_expect_eq(config_read(&a, role->role, printed.at, printed.len, role->config_kind,
+                                 role->config, args, &why),
+                     ERR_OK, "%s", why.text);
+        if (role->defaults) {
+            CLEANUP(free_charp) char *open = uncommented(printed.at);
+            text_t again = TEXT_HEAP;
+            role_t filled = *role;
+            cr_expect_eq(config_read(&a, role->role, open, strlen(open), role->config_kind,
+                                     role->config, args, &why),
+                         ERR_OK, "%s", why.text);
+            filled.defaults = args;
+            role_print_config(&again, &filled);
+            cr_expect_str_eq(again.at, printed.at);
+            text_done(&again);
+            with_defaults++;
+        }
+        text_done(&printed);
+        arena_done(&a);
+    }
+    cr_assert_gt(with_defaults, 0);
+    ASSERT_NO_LEAKS();
+}
+
+Test(role, the_component_files_in_configs_are_right)
+{
+    static const struct {
+        const char *file, *role;
+    } rows[] = {{"apiserver.yaml", "apiserver"}, {"apiserver-fast-failover.yaml", "apiserver"}};
+    arena_t a = {0};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        const role_t *role = role_find(rows[i].role);
+        topology_actor_t actor = {.role = rows[i].role, .name = "x"};
+        actor.config = arena_printf(&a, "%s/configs/components/%s", SOURCE_DIR, rows[i].file);
+        topology_t t = {.file = "t", .vars = vars};
+        const void *args;
+        why_t why = {0};
+        cr_expect_eq(role_args(role, &t, &actor, &a, &args, &why), ERR_OK, "%s", why.text);
     }
     arena_done(&a);
     ASSERT_NO_LEAKS();
