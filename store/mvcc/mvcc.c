@@ -61,19 +61,30 @@ static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revis
     return ERR_OK;
 }
 
+// As the kv has it, through the cache; all zeros where there is nothing.
+static err_t committed_head(mvcc_t *m, arena_t *arena, bytes_t key, head_t *ret_head, why_t *why) {
+    if (heads_get(m->heads, key, ret_head)) return ERR_OK;
+    bool found = false;
+    err_t err = head_in_kv(m, arena, key, INT64_MAX, &found, ret_head, why);
+    if (err != ERR_OK) return err;
+    if (!found) *ret_head = (head_t){0};
+    heads_put(m->heads, key, ret_head);
+    return ERR_OK;
+}
+
 err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t *ret_head,
                 why_t *why) {
     const pending_t *pending = mvcc_pending(&m->txn, key);
     if (!pending) pending = mvcc_pending(&m->pending, key);
     err_t err = ERR_OK;
-    *ret_found = true;
     if (pending)
         *ret_head = pending->change.head;
     else
-        err = head_in_kv(m, arena, key, INT64_MAX, ret_found, ret_head, why);
-    if (err == ERR_OK && *ret_found && ret_head->deleted) *ret_found = false;
+        err = committed_head(m, arena, key, ret_head, why);
+    if (err != ERR_OK) return err;
+    *ret_found = ret_head->version > 0;
     if (!*ret_found) *ret_head = (head_t){0};
-    return err;
+    return ERR_OK;
 }
 
 err_t mvcc_value(mvcc_t *m, arena_t *arena, bytes_t key, const head_t *head, bytes_t *ret_value,
@@ -184,6 +195,8 @@ err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     // same.
     mvcc_put_op(m, keys_meta(), keys_put_meta(&m->batch, &m->meta));
     err_t err = kv_write(m->kv, m->ops.at, m->ops.len, why);
+    for (size_t i = 0; err == ERR_OK && i < m->pending.len; i++)
+        heads_put(m->heads, m->pending.at[i].change.key, &m->pending.at[i].change.head);
     vec_reset(&m->ops);
     vec_reset(&m->pending);
     arena_clear(&m->batch);
@@ -204,6 +217,7 @@ err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     mvcc_t *m = NEW(mvcc_t);
     m->kv = kv;
+    m->heads = NEW(heads_t);
     bytes_t value = {0};
     err_t err = kv_get(kv, keys_meta(), &m->batch, &value, why);
     if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
@@ -223,6 +237,8 @@ void mvcc_destroy(mvcc_t **mvcc) {
     vec_done(&m->pending);
     vec_done(&m->txn);
     arena_done(&m->batch);
+    heads_done(m->heads);
+    free(m->heads);
     free(m);
 }
 

@@ -1,6 +1,7 @@
 // mvcc_state - what the files of the state machine share; nobody outside store/mvcc includes it.
 #pragma once
 #include "runtime/base/vec.h"
+#include "store/mvcc/heads.h"
 #include "store/mvcc/mvcc.h"
 
 // Newest state of keys that the kv does not show yet, sorted by key.
@@ -12,6 +13,7 @@ typedef VEC(pending_t) pendings_t;
 struct mvcc {
     kv_t *kv;
     meta_t meta;        // with what is pending; applied_index: the last entry that is whole in ops
+    heads_t *heads;     // owned
     arena_t batch;      // memory of everything below; cleared by the commit
     VEC(kv_op_t) ops;   // the next kv write
     pendings_t pending; // keys changed by entries since the last commit

@@ -1,0 +1,33 @@
+#include "runtime/base/check.h"
+#include "store/mvcc/heads.h"
+#include "tests/support/leaks.h"
+
+Test(heads, knows_what_was_put_last_or_nothing)
+{
+    heads_t *heads = NEW(heads_t);
+    enum { KEYS = 20 * 1000 };
+    char key[32];
+    head_t head = {0}, got;
+    for (int i = 0; i < KEYS; i++) {
+        bytes_t at = {(const uint8_t *)key, (size_t)snprintf(key, sizeof key, "key-%d", i)};
+        head.mod = i;
+        heads_put(heads, at, &head);
+        cr_assert(heads_get(heads, at, &got));
+        cr_assert_eq(got.mod, i);
+    }
+    size_t kept = 0;
+    for (int i = 0; i < KEYS; i++) {
+        bytes_t at = {(const uint8_t *)key, (size_t)snprintf(key, sizeof key, "key-%d", i)};
+        if (!heads_get(heads, at, &got)) continue;
+        cr_assert_eq(got.mod, i);
+        kept++;
+    }
+    cr_assert(kept > 0 && kept <= HEADS_SLOTS);
+    char giant[HEADS_KEY_BYTES_MAX + 1] = "giant";
+    bytes_t at = {(const uint8_t *)giant, sizeof giant};
+    heads_put(heads, at, &head);
+    cr_assert_not(heads_get(heads, at, &got));
+    heads_done(heads);
+    free(heads);
+    ASSERT_NO_LEAKS();
+}
