@@ -5,7 +5,7 @@
 #include "runtime/base/why.h"
 #include "k8s/meta_v1.pb-c.h"
 
-// ---- field errors ---------------------------------------------------------------------------------
+// ---- field errors -------------------------------------------------------------------------------
 typedef enum {
     FIELD_REQUIRED, FIELD_INVALID, FIELD_NOT_SUPPORTED, FIELD_DUPLICATE, FIELD_FORBIDDEN,
     FIELD_TOO_LONG, FIELD_TOO_MANY, FIELD_NOT_FOUND, FIELD_TYPE_INVALID, FIELD_INTERNAL,
@@ -39,7 +39,7 @@ const char *field_quoted(field_errors_t *e, const char *value);
 // "spec.x: Required value: detail" – one error as it is printed.
 const char *field_error_text(arena_t *arena, const field_error_t *one);
 
-// ---- Status ---------------------------------------------------------------------------------------
+// ---- Status -------------------------------------------------------------------------------------
 // Each returns a Status in the arena. `resource` is the qualified plural ("deployments.apps").
 Meta__Status *status_new(arena_t *arena, int code, const char *reason, const char *message);
 Meta__Status *status_not_found(arena_t *arena, const char *group, const char *plural, const char *name);

@@ -12,8 +12,7 @@ static void add_meta(page_t *page, const ProtobufCMessage *obj) {
     page_annotations(page, "Annotations", meta);
 }
 
-// ---- Node
-// -------------------------------------------------------------------------------------------
+// ---- Node ---------------------------------------------------------------------------------------
 static void add_taints(page_t *page, const Core__NodeSpec *spec) {
     page_add(page, 0, "Taints:\t");
     if (!spec || !spec->n_taints) page_add(page, 0, "<none>\n");
@@ -64,8 +63,7 @@ static void add_system(page_t *page, const Core__NodeSystemInfo *info) {
     page_add(page, 1, "Kube-Proxy Version:\t%s\n", or_empty(info->kubeproxyversion));
 }
 
-// ---- what the node's pods ask for
-// -------------------------------------------------------------------
+// ---- what the node's pods ask for ---------------------------------------------------------------
 typedef struct {
     __int128 requests, limits;
 } ask_t; // in nano units
@@ -184,8 +182,7 @@ void describe_node(page_t *page, const ProtobufCMessage *obj) {
     page_events(page);
 }
 
-// ---- Namespace
-// --------------------------------------------------------------------------------------
+// ---- Namespace ----------------------------------------------------------------------------------
 void describe_namespace(page_t *page, const ProtobufCMessage *obj) {
     const Core__Namespace *namespace = (const Core__Namespace *)obj;
     add_meta(page, obj);
@@ -193,8 +190,7 @@ void describe_namespace(page_t *page, const ProtobufCMessage *obj) {
     page_add(page, 0, "\nNo resource quota.\n\nNo LimitRange resource.\n");
 }
 
-// ---- ConfigMap, Secret, ServiceAccount
-// --------------------------------------------------------------
+// ---- ConfigMap, Secret, ServiceAccount ----------------------------------------------------------
 void describe_configmap(page_t *page, const ProtobufCMessage *obj) {
     const Core__ConfigMap *map = (const Core__ConfigMap *)obj;
     add_meta(page, obj);

@@ -89,8 +89,7 @@ void describe_service(page_t *page, const ProtobufCMessage *obj) {
     page_events(page);
 }
 
-// ---- Endpoints
-// --------------------------------------------------------------------------------------
+// ---- Endpoints ----------------------------------------------------------------------------------
 static const char *addresses_text(const page_t *page, Core__EndpointAddress *const *at,
                                   size_t len) {
     text_t out = {.arena = page->arena};

@@ -82,8 +82,7 @@ void describe_deployment(page_t *page, const ProtobufCMessage *obj) {
     page_events(page);
 }
 
-// ---- ReplicaSet
-// -----------------------------------------------------------------------------------
+// ---- ReplicaSet ---------------------------------------------------------------------------------
 static void add_pods(page_t *page, const ProtobufCMessage *obj) {
     static const char *const phases[] = {"Running", "Pending", "Succeeded", "Failed"};
     int counts[LENGTH_OF(phases)] = {0};

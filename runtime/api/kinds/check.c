@@ -16,6 +16,7 @@ static void add_path(text_t *out, const path_t *path) {
 
 const char *path_text(field_errors_t *e, const path_t *path) {
     if (!path) return "<nil>";
+    if (e->len >= FIELD_ERRORS_MAX) return ""; // it is only counted
     text_t out = {.arena = e->arena};
     add_path(&out, path);
     return text_str(&out);
@@ -329,6 +330,51 @@ void check_no_backsteps(field_errors_t *e, const path_t *path, const char *value
 void check_relative_path(field_errors_t *e, const path_t *path, const char *value) {
     if (value[0] == '/') tell_invalid(e, path, value, "must be a relative path");
     check_no_backsteps(e, path, value);
+}
+
+// ---- names in lists -----------------------------------------------------------------------------
+enum { NAMES_SHORT_MAX = 16 };
+
+static const char *name_at(const names_t *n, size_t i) {
+    if (n->offset == NAMES_ARE_ITEMS) return or_empty(n->items[i]);
+    return or_empty(*(const char *const *)((const char *)n->items[i] + n->offset));
+}
+
+static int by_name(const void *a, const void *b, void *names) {
+    uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
+    int order = strcmp(name_at(names, i), name_at(names, j));
+    return order ? order : i < j ? -1 : i > j;
+}
+
+names_t names_of(arena_t *arena, const void *items, size_t len, size_t offset) {
+    names_t names = {.items = items, .len = len, .offset = offset};
+    if (len <= NAMES_SHORT_MAX) return names;
+    names.order = ARENA_ARRAY(arena, uint32_t, len);
+    for (size_t i = 0; i < len; i++) names.order[i] = (uint32_t)i;
+    qsort_r(names.order, len, sizeof *names.order, by_name, &names);
+    return names;
+}
+
+size_t names_find(const names_t *names, const char *key) {
+    if (!names->order) {
+        for (size_t i = 0; i < names->len; i++)
+            if (streq(name_at(names, i), or_empty(key))) return i;
+        return SIZE_MAX;
+    }
+    size_t low = 0, high = names->len;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(name_at(names, names->order[middle]), or_empty(key)) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < names->len && streq(name_at(names, names->order[low]), or_empty(key));
+    return found ? names->order[low] : SIZE_MAX;
+}
+
+bool names_repeat(const names_t *names, size_t i) {
+    return names_find(names, name_at(names, i)) < i;
 }
 
 // ---- addresses ----------------------------------------------------------------------------------

@@ -75,6 +75,24 @@ void check_relative_path(field_errors_t *e, const path_t *path,
 void check_no_backsteps(field_errors_t *e, const path_t *path, const char *value);
 extern const char *const protocols[]; // SCTP, TCP, UDP
 
+// ---- names in lists -----------------------------------------------------------------------------
+// The keys of a list, ready to be asked often: lists come from strangers and may have a hundred
+// thousand elements, so nothing here may cost n × n. Short lists are walked, long ones sorted once.
+typedef struct {
+    const void *const *items; // messages, or the strings themselves
+    size_t len, offset;       // of the key (a const char *) in a message; NAMES_ARE_ITEMS: strings
+    uint32_t *order;          // by key, then by place; NULL: short
+} names_t;
+#define NAMES_ARE_ITEMS SIZE_MAX
+names_t names_of(arena_t *arena, const void *items, size_t len, size_t offset);
+#define NAMES(arena, items, len, c_type, field) \
+    names_of((arena), (items), (len), offsetof(c_type, field))
+size_t names_find(const names_t *names, const char *key); // the first place; SIZE_MAX: none
+static inline bool names_has(const names_t *names, const char *key) {
+    return names_find(names, key) != SIZE_MAX;
+}
+bool names_repeat(const names_t *names, size_t i); // does an earlier one equal item i?
+
 typedef enum { IP_NONE, IP_V4, IP_V6 } ip_family_t;
 typedef struct {
     ip_family_t family;
@@ -86,9 +104,8 @@ void check_ip(field_errors_t *e, const path_t *path, const char *text);
 // An address that traffic may be sent to: not unspecified, loopback or link-local.
 void check_endpoint_ip(field_errors_t *e, const path_t *path, const char *text);
 
-// ---- metadata and selectors (meta_validate.c)
-// ----------------------------------------------------- Creates and updates alike; `name` is the
-// rule that the kind has for names.
+// ---- metadata and selectors (meta_validate.c) ---------------------------------------------------
+// Creates and updates alike; `name` is the rule that the kind has for names.
 void check_meta(field_errors_t *e, const ProtobufCMessage *obj, const ProtobufCMessage *old,
                 bool namespaced, rule_fn *name);
 void check_labels(field_errors_t *e, const path_t *path, const void *entries, size_t len);

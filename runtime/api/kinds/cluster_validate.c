@@ -4,8 +4,7 @@
 #include "runtime/api/kinds/check.h"
 #include "runtime/api/kinds/rows.h"
 
-// ---- Namespace
-// --------------------------------------------------------------------------------------
+// ---- Namespace ----------------------------------------------------------------------------------
 void namespace_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old,
                         field_errors_t *e) {
     static const char *const standard[] = {"kubernetes", "orphan", "foregroundDeletion", NULL};
@@ -34,8 +33,7 @@ void namespace_validate_status(const ProtobufCMessage *obj, const ProtobufCMessa
                      "may only be 'Terminating' if `deletionTimestamp` is not empty");
 }
 
-// ---- Node
-// -------------------------------------------------------------------------------------------
+// ---- Node ---------------------------------------------------------------------------------------
 static const Core__NodeSpec *node_spec(const ProtobufCMessage *obj) {
     static const Core__NodeSpec empty = {.base.descriptor = &core__node_spec__descriptor};
     const Core__NodeSpec *spec = ((const Core__Node *)obj)->spec;
@@ -45,18 +43,18 @@ static const Core__NodeSpec *node_spec(const ProtobufCMessage *obj) {
 // Kubernetes tells taints under metadata.
 static void check_taints(field_errors_t *e, const Core__NodeSpec *spec) {
     static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
+    const char **keys = ARENA_ARRAY(e->arena, const char *, spec->n_taints + 1);
+    for (size_t i = 0; i < spec->n_taints; i++)
+        keys[i] = arena_printf(e->arena, "%s:%s", or_empty(spec->taints[i]->key),
+                               or_empty(spec->taints[i]->effect));
+    names_t names = names_of(e->arena, keys, spec->n_taints, NAMES_ARE_ITEMS);
     for (size_t i = 0; i < spec->n_taints; i++) {
         const Core__Taint *taint = spec->taints[i];
         const path_t *at = PATH_AT(PATH(PATH(ROOT, "metadata"), "taints"), i);
         check_rule(e, PATH(at, "key"), taint->key, rule_qualified_name);
         check_rule(e, PATH(at, "value"), taint->value, rule_label_value);
         check_enum(e, PATH(at, "effect"), taint->effect, effects);
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(spec->taints[j]->key), or_empty(taint->key)) &&
-                streq(or_empty(spec->taints[j]->effect), or_empty(taint->effect))) {
-                tell_duplicate(e, at, taint->key);
-                break;
-            }
+        if (names_repeat(&names, i)) tell_duplicate(e, at, taint->key);
     }
 }
 
@@ -79,18 +77,24 @@ static bool same_ranges(const Core__NodeSpec *a, const Core__NodeSpec *b) {
     return true;
 }
 
+static void check_addresses(field_errors_t *e, const path_t *path, const Core__NodeStatus *status) {
+    size_t len = status ? status->n_addresses : 0;
+    const char **keys = ARENA_ARRAY(e->arena, const char *, len + 1);
+    for (size_t i = 0; i < len; i++)
+        keys[i] = arena_printf(e->arena, "%s %s", or_empty(status->addresses[i]->type),
+                               or_empty(status->addresses[i]->address));
+    names_t names = names_of(e->arena, keys, len, NAMES_ARE_ITEMS);
+    for (size_t i = 0; i < len; i++)
+        if (names_repeat(&names, i))
+            tell_duplicate(e, PATH_AT(path, i), status->addresses[i]->address);
+}
+
 static void check_node_update(field_errors_t *e, const ProtobufCMessage *obj,
                               const ProtobufCMessage *old) {
     const Core__NodeSpec *spec = node_spec(obj), *before = node_spec(old);
     const Core__NodeStatus *status = ((const Core__Node *)obj)->status;
     const path_t *path = PATH(ROOT, "spec");
-    for (size_t i = 0; status && i < status->n_addresses; i++)
-        for (size_t j = 0; j < i; j++)
-            if (msg_equal(&status->addresses[i]->base, &status->addresses[j]->base)) {
-                tell_duplicate(e, PATH_AT(PATH(PATH(ROOT, "status"), "addresses"), i),
-                               status->addresses[i]->address);
-                break;
-            }
+    check_addresses(e, PATH(PATH(ROOT, "status"), "addresses"), status);
     if (before->n_podcidrs && !same_ranges(spec, before))
         tell_forbidden(e, PATH(path, "podCIDRs"),
                        "node updates may not change podCIDR except from \"\" to valid");
@@ -108,8 +112,7 @@ void node_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old, fie
     if (old) check_node_update(e, obj, old);
 }
 
-// ---- Lease
-// ------------------------------------------------------------------------------------------
+// ---- Lease --------------------------------------------------------------------------------------
 void lease_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old, field_errors_t *e) {
     const Coordination__LeaseSpec *spec = ((const Coordination__Lease *)obj)->spec;
     const path_t *path = PATH(ROOT, "spec");
@@ -122,8 +125,7 @@ void lease_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old, fi
         check_not_negative(e, PATH(path, "leaseTransitions"), spec->leasetransitions);
 }
 
-// ---- Event
-// ------------------------------------------------------------------------------------------
+// ---- Event --------------------------------------------------------------------------------------
 enum { EVENT_WORD_MAX = 128, EVENT_MESSAGE_MAX = 1024 };
 
 static void check_word(field_errors_t *e, const path_t *path, const char *value) {

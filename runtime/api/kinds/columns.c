@@ -103,8 +103,7 @@ const column_t pod_columns[] = {
     COLUMNS_END,
 };
 
-// ---- Deployment and ReplicaSet, of every version: their fields are found by name
-// ------------------
+// ---- Deployment and ReplicaSet, of every version: their fields are found by name ----------------
 static int64_t int_at(const ProtobufCMessage *obj, const char *part, const char *name) {
     const void *msg = field_message(obj, part);
     return msg ? field_int(msg, name) : 0;

@@ -4,8 +4,7 @@
 #include "runtime/api/pod.h"
 #include "runtime/base/text.h"
 
-// ---- handlers: what probes and hooks do
-// -----------------------------------------------------------
+// ---- handlers: what probes and hooks do ---------------------------------------------------------
 static void check_http_get(field_errors_t *e, const path_t *path, const Core__HTTPGetAction *get) {
     static const char *const schemes[] = {"HTTP", "HTTPS", NULL};
     if (is_empty(get->path)) tell_required(e, PATH(path, "path"), NULL);
@@ -109,25 +108,22 @@ static void check_lifecycle(const spec_check_t *c, const path_t *path,
 
 // ---- ports --------------------------------------------------------------------------------------
 static void check_port_name(field_errors_t *e, const path_t *path, const Core__Container *c,
-                            size_t i) {
+                            const names_t *names, size_t i) {
     const char *name = or_empty(c->ports[i]->name);
     if (!*name) return;
     if (!rule_holds(rule_port_name, name)) {
         check_rule(e, path, name, rule_port_name);
         return;
     }
-    for (size_t j = 0; j < i; j++)
-        if (streq(or_empty(c->ports[j]->name), name)) {
-            tell_duplicate(e, path, name);
-            return;
-        }
+    if (names_repeat(names, i)) tell_duplicate(e, path, name);
 }
 
 static void check_ports(field_errors_t *e, const path_t *path, const Core__Container *c) {
+    names_t names = NAMES(e->arena, c->ports, c->n_ports, Core__ContainerPort, name);
     for (size_t i = 0; i < c->n_ports; i++) {
         const Core__ContainerPort *port = c->ports[i];
         const path_t *at = PATH_AT(path, i);
-        check_port_name(e, PATH(at, "name"), c, i);
+        check_port_name(e, PATH(at, "name"), c, &names, i);
         if (port->containerport)
             check_port(e, PATH(at, "containerPort"), port->containerport);
         else
@@ -140,24 +136,29 @@ static void check_ports(field_errors_t *e, const path_t *path, const Core__Conta
 // A port of the host serves one container.
 static void check_host_ports(field_errors_t *e, const path_t *path, Core__Container *const *at,
                              size_t len) {
+    typedef struct {
+        size_t container, port;
+    } place_t;
+    size_t count = 0, n = 0;
+    for (size_t i = 0; i < len; i++)
+        for (size_t p = 0; p < at[i]->n_ports; p++) count += at[i]->ports[p]->hostport != 0;
+    if (count < 2) return;
+    const char **keys = ARENA_ARRAY(e->arena, const char *, count);
+    place_t *places = ARENA_ARRAY(e->arena, place_t, count);
     for (size_t i = 0; i < len; i++)
         for (size_t p = 0; p < at[i]->n_ports; p++) {
             const Core__ContainerPort *port = at[i]->ports[p];
             if (!port->hostport) continue;
-            bool taken = false;
-            for (size_t j = 0; j <= i && !taken; j++)
-                for (size_t q = 0; q < (j < i ? at[j]->n_ports : p) && !taken; q++) {
-                    const Core__ContainerPort *other = at[j]->ports[q];
-                    taken = other->hostport == port->hostport &&
-                            streq(or_empty(other->protocol), or_empty(port->protocol)) &&
-                            streq(or_empty(other->hostip), or_empty(port->hostip));
-                }
-            if (!taken) continue;
-            const path_t *ports = PATH(PATH_AT(path, i), "ports");
-            tell_duplicate(e, PATH(PATH_AT(ports, p), "hostPort"),
-                           arena_printf(e->arena, "%s/%s/%d", or_empty(port->protocol),
-                                        or_empty(port->hostip), port->hostport));
+            places[n] = (place_t){i, p};
+            keys[n++] = arena_printf(e->arena, "%s/%s/%d", or_empty(port->protocol),
+                                     or_empty(port->hostip), port->hostport);
         }
+    names_t names = names_of(e->arena, keys, count, NAMES_ARE_ITEMS);
+    for (size_t k = 0; k < count; k++) {
+        if (!names_repeat(&names, k)) continue;
+        const path_t *ports = PATH(PATH_AT(path, places[k].container), "ports");
+        tell_duplicate(e, PATH(PATH_AT(ports, places[k].port), "hostPort"), keys[k]);
+    }
 }
 
 // ---- environment --------------------------------------------------------------------------------
@@ -299,26 +300,22 @@ static void check_env_from(field_errors_t *e, const path_t *path, const Core__Co
 
 // ---- mounts -------------------------------------------------------------------------------------
 static const Core__Volume *find_volume(const spec_check_t *c, const char *name) {
-    for (size_t i = 0; i < c->spec->n_volumes; i++)
-        if (c->volume_is_right[i] && streq(or_empty(c->spec->volumes[i]->name), name))
-            return c->spec->volumes[i];
-    return NULL;
+    size_t i = names_find(&c->volumes, name);
+    return i != SIZE_MAX && c->volume_is_right[i] ? c->spec->volumes[i] : NULL;
 }
 
-static bool has_device(const Core__Container *c, const char *name, const char *path) {
-    for (size_t i = 0; i < c->n_volumedevices; i++) {
-        if (name && streq(or_empty(c->volumedevices[i]->name), name)) return true;
-        if (path && streq(or_empty(c->volumedevices[i]->devicepath), path)) return true;
-    }
-    return false;
-}
+// Names and paths that the mounts and devices of one container take.
+typedef struct {
+    names_t mounts, mount_paths, devices, device_paths;
+} taken_t;
 
-static bool has_mount(const Core__Container *c, size_t len, const char *name, const char *path) {
-    for (size_t i = 0; i < len; i++) {
-        if (name && streq(or_empty(c->volumemounts[i]->name), name)) return true;
-        if (path && streq(or_empty(c->volumemounts[i]->mountpath), path)) return true;
-    }
-    return false;
+static taken_t taken_of(arena_t *arena, const Core__Container *c) {
+    return (taken_t){
+        NAMES(arena, c->volumemounts, c->n_volumemounts, Core__VolumeMount, name),
+        NAMES(arena, c->volumemounts, c->n_volumemounts, Core__VolumeMount, mountpath),
+        NAMES(arena, c->volumedevices, c->n_volumedevices, Core__VolumeDevice, name),
+        NAMES(arena, c->volumedevices, c->n_volumedevices, Core__VolumeDevice, devicepath),
+    };
 }
 
 static void check_recursive(field_errors_t *e, const path_t *path, const Core__VolumeMount *mount) {
@@ -358,7 +355,8 @@ static void check_mount_options(field_errors_t *e, const path_t *path, const pat
     check_recursive(e, PATH(at, "recursiveReadOnly"), mount);
 }
 
-static void check_mounts(const spec_check_t *s, const path_t *path, const Core__Container *c) {
+static void check_mounts(const spec_check_t *s, const path_t *path, const Core__Container *c,
+                         const taken_t *taken) {
     field_errors_t *e = s->e;
     for (size_t i = 0; i < c->n_volumemounts; i++) {
         const Core__VolumeMount *mount = c->volumemounts[i];
@@ -367,11 +365,11 @@ static void check_mounts(const spec_check_t *s, const path_t *path, const Core__
         if (!*name) tell_required(e, PATH(at, "name"), NULL);
         if (!find_volume(s, name)) tell_not_found(e, PATH(at, "name"), name);
         if (!*where) tell_required(e, PATH(at, "mountPath"), NULL);
-        if (has_mount(c, i, NULL, where))
+        if (names_repeat(&taken->mount_paths, i))
             tell_invalid(e, PATH(at, "mountPath"), where, "must be unique");
-        if (has_device(c, name, NULL))
+        if (names_has(&taken->devices, name))
             tell_invalid(e, PATH(at, "name"), name, "must not already exist in volumeDevices");
-        if (has_device(c, NULL, where))
+        if (names_has(&taken->device_paths, where))
             tell_invalid(e, PATH(at, "mountPath"), where,
                          "must not already exist as a path in volumeDevices");
         check_mount_options(e, path, at, c, mount);
@@ -382,7 +380,8 @@ static bool is_block_source(const Core__VolumeSource *source) {
     return source && (source->persistentvolumeclaim || source->ephemeral);
 }
 
-static void check_devices(const spec_check_t *s, const path_t *path, const Core__Container *c) {
+static void check_devices(const spec_check_t *s, const path_t *path, const Core__Container *c,
+                          const taken_t *taken) {
     field_errors_t *e = s->e;
     for (size_t i = 0; i < c->n_volumedevices; i++) {
         const char *name = or_empty(c->volumedevices[i]->name);
@@ -390,23 +389,20 @@ static void check_devices(const spec_check_t *s, const path_t *path, const Core_
         const path_t *at = PATH_AT(path, i);
         const Core__Volume *volume = find_volume(s, name);
         if (!*name) tell_required(e, PATH(at, "name"), NULL);
-        bool twice = false, path_twice = false;
-        for (size_t j = 0; j < i; j++) {
-            twice |= streq(or_empty(c->volumedevices[j]->name), name);
-            path_twice |= streq(or_empty(c->volumedevices[j]->devicepath), where);
-        }
-        if (twice) tell_invalid(e, PATH(at, "name"), name, "must be unique");
+        if (names_repeat(&taken->devices, i))
+            tell_invalid(e, PATH(at, "name"), name, "must be unique");
         if (volume && !is_block_source(volume->volumesource))
             tell_invalid(e, PATH(at, "name"), name,
                          "can only use volume source type of PersistentVolumeClaim or Ephemeral "
                          "for block mode");
         if (!volume) tell_not_found(e, PATH(at, "name"), name);
         if (!*where) tell_required(e, PATH(at, "devicePath"), NULL);
-        if (path_twice) tell_invalid(e, PATH(at, "devicePath"), where, "must be unique");
+        if (names_repeat(&taken->device_paths, i))
+            tell_invalid(e, PATH(at, "devicePath"), where, "must be unique");
         check_no_backsteps(e, PATH(path, "devicePath"), where);
-        if (has_mount(c, c->n_volumemounts, name, NULL))
+        if (names_has(&taken->mounts, name))
             tell_invalid(e, PATH(at, "name"), name, "must not already exist in volumeMounts");
-        if (has_mount(c, c->n_volumemounts, NULL, where))
+        if (names_has(&taken->mount_paths, where))
             tell_invalid(e, PATH(at, "devicePath"), where,
                          "must not already exist as a path in volumeMounts");
     }
@@ -416,13 +412,11 @@ static void check_devices(const spec_check_t *s, const path_t *path, const Core_
 static void check_resize(const spec_check_t *s, const path_t *path, const Core__Container *c) {
     static const char *const resources[] = {"cpu", "memory", NULL};
     static const char *const policies[] = {"NotRequired", "RestartContainer", NULL};
+    names_t names = NAMES(s->e->arena, c->resizepolicy, c->n_resizepolicy,
+                          Core__ContainerResizePolicy, resourcename);
     for (size_t i = 0; i < c->n_resizepolicy; i++) {
         const Core__ContainerResizePolicy *policy = c->resizepolicy[i];
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(c->resizepolicy[j]->resourcename), or_empty(policy->resourcename))) {
-                tell_duplicate(s->e, PATH_AT(path, i), policy->resourcename);
-                break;
-            }
+        if (names_repeat(&names, i)) tell_duplicate(s->e, PATH_AT(path, i), policy->resourcename);
         check_enum(s->e, path, policy->resourcename, resources);
         check_enum(s->e, path, policy->restartpolicy, policies);
         if (streq(or_empty(s->spec->restartpolicy), "Never") &&
@@ -444,19 +438,14 @@ static void check_common(const spec_check_t *s, const path_t *path, const Core__
     check_ports(e, PATH(path, "ports"), c);
     check_env(e, PATH(path, "env"), c);
     check_env_from(e, PATH(path, "envFrom"), c);
-    check_mounts(s, PATH(path, "volumeMounts"), c);
-    check_devices(s, PATH(path, "volumeDevices"), c);
+    taken_t taken = taken_of(e->arena, c);
+    check_mounts(s, PATH(path, "volumeMounts"), c, &taken);
+    check_devices(s, PATH(path, "volumeDevices"), c, &taken);
     check_enum(e, PATH(path, "imagePullPolicy"), c->imagepullpolicy, pull_policies);
     if (c->resources) check_requirements(e, PATH(path, "resources"), c->resources);
     check_resize(s, PATH(path, "resizePolicy"), c);
     if (c->securitycontext)
         check_container_security(s, PATH(path, "securityContext"), c->securitycontext);
-}
-
-static bool name_stands_before(Core__Container *const *at, size_t len, const char *name) {
-    for (size_t i = 0; i < len; i++)
-        if (streq(or_empty(at[i]->name), or_empty(name))) return true;
-    return false;
 }
 
 void check_containers(const spec_check_t *c, const path_t *path) {
@@ -469,7 +458,7 @@ void check_containers(const spec_check_t *c, const path_t *path) {
         const Core__Container *container = spec->containers[i];
         const path_t *at = PATH_AT(path, i);
         check_common(c, at, container);
-        if (name_stands_before(spec->containers, i, container->name))
+        if (names_repeat(&c->containers, i))
             tell_duplicate(c->e, PATH(at, "name"), container->name);
         check_lifecycle(c, PATH(at, "lifecycle"), container->lifecycle);
         check_probes(c->e, at, container);
@@ -498,8 +487,7 @@ void check_init_containers(const spec_check_t *c, const path_t *path) {
         const Core__Container *container = spec->initcontainers[i];
         const path_t *at = PATH_AT(path, i);
         check_common(c, at, container);
-        if (name_stands_before(spec->containers, spec->n_containers, container->name) ||
-            name_stands_before(spec->initcontainers, i, container->name))
+        if (names_has(&c->containers, container->name) || names_repeat(&c->init_containers, i))
             tell_duplicate(c->e, PATH(at, "name"), container->name);
         check_host_ports(c->e, path, (Core__Container *const[]){spec->initcontainers[i]}, 1);
         if (container->restartpolicy && !container_is_sidecar(container))
@@ -526,11 +514,11 @@ void check_ephemeral_containers(const spec_check_t *c, const path_t *path) {
             continue;
         }
         check_common(c, at, container);
-        if (name_stands_before(spec->containers, spec->n_containers, container->name) ||
-            name_stands_before(spec->initcontainers, spec->n_initcontainers, container->name))
+        if (names_has(&c->containers, container->name) ||
+            names_has(&c->init_containers, container->name))
             tell_duplicate(c->e, PATH(at, "name"), container->name);
         const char *target = or_empty(spec->ephemeralcontainers[i]->targetcontainername);
-        if (*target && !name_stands_before(spec->containers, spec->n_containers, target))
+        if (*target && !names_has(&c->containers, target))
             tell_not_found(c->e, PATH(at, "targetContainerName"), target);
         if (container->n_ports) tell_forbidden(c->e, PATH(at, "ports"), text);
         if (container->livenessprobe) tell_forbidden(c->e, PATH(at, "livenessProbe"), text);

@@ -8,14 +8,7 @@
 enum { DATA_MAX_BYTES = 1 << 20 };
 #define TEXT_FROZEN "field is immutable when `immutable` is set"
 
-// ---- ConfigMap
-// --------------------------------------------------------------------------------------
-static bool has_binary(const Core__ConfigMap *map, const char *key) {
-    for (size_t i = 0; i < map->n_binarydata; i++)
-        if (streq(or_empty(map->binarydata[i]->key), key)) return true;
-    return false;
-}
-
+// ---- ConfigMap ----------------------------------------------------------------------------------
 static bool same_data(const Core__ConfigMap *a, const Core__ConfigMap *b) {
     if (a->n_data != b->n_data) return false;
     for (size_t i = 0; i < a->n_data; i++)
@@ -42,13 +35,15 @@ void configmap_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old
                         field_errors_t *e) {
     const Core__ConfigMap *map = (const Core__ConfigMap *)obj;
     const path_t *data = PATH(ROOT, "data"), *binary = PATH(ROOT, "binaryData");
+    names_t in_binary =
+        NAMES(e->arena, map->binarydata, map->n_binarydata, Core__ConfigMap__BinaryDataEntry, key);
     size_t bytes = 0;
     check_meta(e, obj, old, true, rule_dns_subdomain);
     if (old) check_frozen_map(e, map, (const Core__ConfigMap *)old);
     for (size_t i = 0; i < map->n_data; i++) {
         const char *key = or_empty(map->data[i]->key);
         check_rule(e, PATH_KEY(data, key), key, rule_config_key);
-        if (has_binary(map, key))
+        if (names_has(&in_binary, key))
             tell_invalid(e, PATH_KEY(data, key), key, "duplicate of key present in binaryData");
         bytes += strlen(or_empty(map->data[i]->value));
     }
@@ -60,8 +55,7 @@ void configmap_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old
     if (bytes > DATA_MAX_BYTES) tell_too_long(e, ROOT, DATA_MAX_BYTES);
 }
 
-// ---- Secret
-// -----------------------------------------------------------------------------------------
+// ---- Secret -------------------------------------------------------------------------------------
 static const ProtobufCBinaryData *value_of(const Core__Secret *secret, const char *key) {
     for (size_t i = 0; i < secret->n_data; i++)
         if (streq(or_empty(secret->data[i]->key), key)) return &secret->data[i]->value;

@@ -33,10 +33,10 @@ static void selector_from_template(arena_t *arena, ProtobufCMessage *obj, void *
             selector->matchlabels[selector->n_matchlabels++] = entry;
         }
     }
-    if (object_meta(arena, obj)->n_labels) return;
-    for (size_t i = 0; i < from->n_labels; i++)
-        object_set_label(arena, obj, or_empty(from->labels[i]->key),
-                         or_empty(from->labels[i]->value));
+    Meta__ObjectMeta *meta = object_meta(arena, obj);
+    if (meta->n_labels) return;
+    meta->labels = arena_dup(arena, from->labels, from->n_labels * sizeof *from->labels);
+    meta->n_labels = from->n_labels;
 }
 
 static void rolling_update_defaults(arena_t *arena, void *strategy, int step) {

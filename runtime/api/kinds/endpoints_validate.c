@@ -11,8 +11,7 @@ enum {
     SLICE_HINTS_MAX = 8,
 };
 
-// ---- Endpoints
-// --------------------------------------------------------------------------------------
+// ---- Endpoints ----------------------------------------------------------------------------------
 static void check_addresses(field_errors_t *e, const path_t *path, Core__EndpointAddress *const *at,
                             size_t len) {
     for (size_t i = 0; i < len; i++) {
@@ -56,8 +55,7 @@ void endpoints_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old
         check_subset(e, PATH_AT(PATH(ROOT, "subsets"), i), endpoints->subsets[i]);
 }
 
-// ---- EndpointSlice
-// ----------------------------------------------------------------------------------
+// ---- EndpointSlice ------------------------------------------------------------------------------
 static void check_hints(field_errors_t *e, const path_t *path, const Discovery__EndpointHints *h) {
     const path_t *zones = PATH(path, "forZones"), *nodes = PATH(path, "forNodes");
     if (h->n_forzones > SLICE_HINTS_MAX) tell_too_many(e, zones, h->n_forzones, SLICE_HINTS_MAX);
@@ -106,15 +104,12 @@ static void check_slice_ports(field_errors_t *e, const Discovery__EndpointSlice 
         tell_too_many(e, ports, slice->n_ports, SLICE_PORTS_MAX);
         return;
     }
+    names_t names = NAMES(e->arena, slice->ports, slice->n_ports, Discovery__EndpointPort, name);
     for (size_t i = 0; i < slice->n_ports; i++) {
         const Discovery__EndpointPort *port = slice->ports[i];
         const path_t *at = PATH_AT(ports, i);
         if (!is_empty(port->name)) check_rule(e, PATH(at, "name"), port->name, rule_dns_label);
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(slice->ports[j]->name), or_empty(port->name))) {
-                tell_duplicate(e, PATH(at, "name"), port->name);
-                break;
-            }
+        if (names_repeat(&names, i)) tell_duplicate(e, PATH(at, "name"), port->name);
         check_enum(e, PATH(at, "protocol"), port->protocol, protocols);
         if (port->appprotocol)
             check_rule(e, PATH(at, "appProtocol"), port->appprotocol, rule_qualified_name);

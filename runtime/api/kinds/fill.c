@@ -111,18 +111,31 @@ static_assert(offsetof(quantity_entry_t, value) ==
                   offsetof(Core__ResourceRequirements__LimitsEntry, value),
               "one shape");
 
-// Lists of this kind are short: a walk beats a search.
+// Entries are sorted, as every map from outside is; a short list built by hand need not be.
+enum { ENTRIES_WALKED_MAX = 16 };
+
+static size_t entry_find(const void *entries, size_t len, const char *key) {
+    str_entry_t *const *at = entries; // both shapes begin alike
+    size_t low = 0, high = len;
+    while (high - low > ENTRIES_WALKED_MAX) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(or_empty(at[middle]->key), key) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    while (low < high && !streq(or_empty(at[low]->key), key)) low++;
+    return low < high ? low : SIZE_MAX;
+}
+
 const char *str_entry_find(const void *entries, size_t len, const char *key) {
-    str_entry_t *const *at = entries;
-    for (size_t i = 0; i < len; i++)
-        if (streq(or_empty(at[i]->key), key)) return or_empty(at[i]->value);
-    return NULL;
+    size_t i = entry_find(entries, len, key);
+    return i == SIZE_MAX ? NULL : or_empty(((str_entry_t *const *)entries)[i]->value);
 }
 
 const char *quantity_entry_find(const void *entries, size_t len, const char *key) {
-    quantity_entry_t *const *at = entries;
-    for (size_t i = 0; i < len; i++)
-        if (streq(or_empty(at[i]->key), key))
-            return at[i]->value ? or_empty(at[i]->value->string) : "0";
-    return NULL;
+    size_t i = entry_find(entries, len, key);
+    if (i == SIZE_MAX) return NULL;
+    const Resource__Quantity *value = ((quantity_entry_t *const *)entries)[i]->value;
+    return value ? or_empty(value->string) : "0";
 }

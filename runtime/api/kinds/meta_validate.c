@@ -140,8 +140,9 @@ static void check_create(field_errors_t *e, const path_t *path, const Meta__Obje
 static void check_no_new_finalizers(field_errors_t *e, const path_t *path,
                                     const Meta__ObjectMeta *meta, const Meta__ObjectMeta *old) {
     text_t added = {.arena = e->arena};
+    names_t before = names_of(e->arena, old->finalizers, old->n_finalizers, NAMES_ARE_ITEMS);
     for (size_t i = 0; i < meta->n_finalizers; i++)
-        if (!has_finalizer(old, meta->finalizers[i]))
+        if (!names_has(&before, meta->finalizers[i]))
             text_addf(&added, "%s%s", added.len ? ", " : "", field_quoted(e, meta->finalizers[i]));
     if (!added.len) return;
     tell_forbidden(e, path,

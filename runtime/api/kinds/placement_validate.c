@@ -201,19 +201,18 @@ static void check_constraint(field_errors_t *e, const path_t *path,
 }
 
 void check_spread(field_errors_t *e, const path_t *path, const Core__PodSpec *spec) {
-    for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
+    size_t len = spec->n_topologyspreadconstraints;
+    const char **keys = ARENA_ARRAY(e->arena, const char *, len + 1);
+    for (size_t i = 0; i < len; i++) {
         const Core__TopologySpreadConstraint *c = spec->topologyspreadconstraints[i];
+        keys[i] = arena_printf(e->arena, "{%s, %s}", or_empty(c->topologykey),
+                               or_empty(c->whenunsatisfiable));
+    }
+    names_t names = names_of(e->arena, keys, len, NAMES_ARE_ITEMS);
+    for (size_t i = 0; i < len; i++) {
         const path_t *at = PATH_AT(path, i);
-        check_constraint(e, at, c);
-        for (size_t j = 0; j < i; j++) {
-            const Core__TopologySpreadConstraint *other = spec->topologyspreadconstraints[j];
-            if (!streq(or_empty(other->topologykey), or_empty(c->topologykey)) ||
-                !streq(or_empty(other->whenunsatisfiable), or_empty(c->whenunsatisfiable)))
-                continue;
-            tell_duplicate(e, PATH(at, "{topologyKey, whenUnsatisfiable}"),
-                           arena_printf(e->arena, "{%s, %s}", or_empty(c->topologykey),
-                                        or_empty(c->whenunsatisfiable)));
-            break;
-        }
+        check_constraint(e, at, spec->topologyspreadconstraints[i]);
+        if (names_repeat(&names, i))
+            tell_duplicate(e, PATH(at, "{topologyKey, whenUnsatisfiable}"), keys[i]);
     }
 }

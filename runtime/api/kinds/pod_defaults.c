@@ -90,28 +90,27 @@ static void requirements_round(arena_t *arena, Core__ResourceRequirements *r) {
     quantity_list_round(arena, r->requests, r->n_requests);
 }
 
-// A limit without a request is its own request: of pods, not of templates.
+// A limit without a request is its own request: of pods, not of templates. Both lists are sorted:
+// one walk merges them.
 static void requests_from_limits(arena_t *arena, Core__ResourceRequirements *r) {
     if (!r || !r->n_limits) return;
-    size_t len = r->n_requests;
-    Core__ResourceRequirements__RequestsEntry **requests =
-        ARENA_ARRAY(arena, Core__ResourceRequirements__RequestsEntry *, len + r->n_limits);
-    if (len) memcpy(requests, r->requests, len * sizeof *requests);
+    typedef Core__ResourceRequirements__RequestsEntry request_t;
+    request_t **merged = ARENA_ARRAY(arena, request_t *, r->n_requests + r->n_limits);
+    size_t len = 0, next = 0;
     for (size_t i = 0; i < r->n_limits; i++) {
         const char *key = or_empty(r->limits[i]->key);
-        if (quantity_entry_find(r->requests, r->n_requests, key)) continue;
-        Core__ResourceRequirements__RequestsEntry *entry =
-            MSG_NEW(arena, Core__ResourceRequirements__RequestsEntry,
-                    core__resource_requirements__requests_entry__descriptor);
-        entry->key = key;
+        while (next < r->n_requests && strcmp(or_empty(r->requests[next]->key), key) < 0)
+            merged[len++] = r->requests[next++];
+        if (next < r->n_requests && streq(or_empty(r->requests[next]->key), key)) continue;
+        request_t *entry =
+            MSG_NEW(arena, request_t, core__resource_requirements__requests_entry__descriptor);
         const Resource__Quantity *limit = r->limits[i]->value;
+        entry->key = key;
         entry->value = limit ? msg_dup(arena, &limit->base) : NULL;
-        size_t place = len++;
-        for (; place && strcmp(or_empty(requests[place - 1]->key), key) > 0; place--)
-            requests[place] = requests[place - 1];
-        requests[place] = entry;
+        merged[len++] = entry;
     }
-    r->requests = requests;
+    while (next < r->n_requests) merged[len++] = r->requests[next++];
+    r->requests = merged;
     r->n_requests = len;
 }
 

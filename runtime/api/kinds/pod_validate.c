@@ -7,8 +7,7 @@
 #define ANNOTATION_MIRROR        "kubernetes.io/config.mirror"
 #define ANNOTATION_DELETION_COST "controller.kubernetes.io/pod-deletion-cost"
 
-// ---- what holds for pods, and not for templates
-// -----------------------------------------------------
+// ---- what holds for pods, and not for templates -------------------------------------------------
 static void check_pod_annotations(field_errors_t *e, const path_t *path, const Core__Pod *pod) {
     const char *cost = object_annotation(&pod->base, ANNOTATION_DELETION_COST);
     if (pod_is_mirror(&pod->base) && (!pod->spec || is_empty(pod->spec->nodename)))
@@ -75,8 +74,7 @@ static void check_created(field_errors_t *e, const Core__Pod *pod) {
                        "cannot be set until all schedulingGates have been cleared");
 }
 
-// ---- updates
-// --------------------------------------------------------------------------------------
+// ---- updates ------------------------------------------------------------------------------------
 static void check_mirror_update(field_errors_t *e, const Core__Pod *pod, const Core__Pod *old) {
     const path_t *path = PATH(PATH(ROOT, "metadata"), "annotations");
     const char *now = object_annotation(&pod->base, ANNOTATION_MIRROR);
@@ -112,20 +110,23 @@ static bool check_deadline(field_errors_t *e, const path_t *path, const Core__Po
     return e->len == before;
 }
 
-static bool same_toleration(const Core__Toleration *a, const Core__Toleration *b) {
-    return streq(or_empty(a->key), or_empty(b->key)) &&
-           streq(or_empty(a->operator_), or_empty(b->operator_)) &&
-           streq(or_empty(a->value), or_empty(b->value)) &&
-           streq(or_empty(a->effect), or_empty(b->effect));
+static const char **toleration_keys(arena_t *arena, const Core__PodSpec *spec) {
+    const char **keys = ARENA_ARRAY(arena, const char *, spec->n_tolerations + 1);
+    for (size_t i = 0; i < spec->n_tolerations; i++) {
+        const Core__Toleration *t = spec->tolerations[i];
+        keys[i] = arena_printf(arena, "%s %s %s %s", or_empty(t->key), or_empty(t->operator_),
+                               or_empty(t->value), or_empty(t->effect));
+    }
+    return keys;
 }
 
 static void check_added_tolerations(field_errors_t *e, const path_t *path,
                                     const Core__PodSpec *spec, const Core__PodSpec *old) {
+    const char **before = toleration_keys(e->arena, old);
+    names_t now =
+        names_of(e->arena, toleration_keys(e->arena, spec), spec->n_tolerations, NAMES_ARE_ITEMS);
     for (size_t i = 0; i < old->n_tolerations; i++) {
-        bool stays = false;
-        for (size_t j = 0; j < spec->n_tolerations && !stays; j++)
-            stays = same_toleration(old->tolerations[i], spec->tolerations[j]);
-        if (stays) continue;
+        if (names_has(&now, before[i])) continue;
         tell_forbidden(e, path,
                        "existing toleration can not be modified except its tolerationSeconds");
         return;
@@ -134,12 +135,11 @@ static void check_added_tolerations(field_errors_t *e, const path_t *path,
 
 static void check_removed_gates(field_errors_t *e, const path_t *path, const Core__PodSpec *spec,
                                 const Core__PodSpec *old) {
+    names_t before = NAMES(e->arena, old->schedulinggates, old->n_schedulinggates,
+                           Core__PodSchedulingGate, name);
     for (size_t i = 0; i < spec->n_schedulinggates; i++) {
         const char *name = or_empty(spec->schedulinggates[i]->name);
-        bool stood = false;
-        for (size_t j = 0; j < old->n_schedulinggates && !stood; j++)
-            stood = streq(or_empty(old->schedulinggates[j]->name), name);
-        if (!stood)
+        if (!names_has(&before, name))
             tell_forbidden(e, PATH(PATH_AT(path, i), "name"),
                            arena_printf(e->arena,
                                         "only deletion is allowed, but found new scheduling gate "
@@ -222,18 +222,10 @@ void pod_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old, fiel
         check_created(e, pod);
 }
 
-// ---- status
-// -----------------------------------------------------------------------------------------
+// ---- status -------------------------------------------------------------------------------------
 static const Core__PodStatus *status_of(const Core__Pod *pod) {
     static const Core__PodStatus empty = {.base.descriptor = &core__pod_status__descriptor};
     return pod->status ? pod->status : &empty;
-}
-
-static const Core__ContainerStatus *status_named(Core__ContainerStatus *const *at, size_t len,
-                                                 const char *name) {
-    for (size_t i = 0; i < len; i++)
-        if (streq(or_empty(at[i]->name), or_empty(name))) return at[i];
-    return NULL;
 }
 
 // What has ended for good does not come back: with restartPolicy Never any container, with
@@ -242,12 +234,13 @@ static void check_no_resurrection(field_errors_t *e, const path_t *path, const c
                                   Core__ContainerStatus *const *now, size_t now_len,
                                   Core__ContainerStatus *const *old, size_t old_len) {
     if (streq(policy, "Always") || !*policy) return;
+    names_t names = NAMES(e->arena, now, now_len, Core__ContainerStatus, name);
     for (size_t i = 0; i < old_len; i++) {
         const Core__ContainerStateTerminated *end =
             old[i]->state ? old[i]->state->terminated : NULL;
         if (!end || (end->exitcode != 0 && streq(policy, "OnFailure"))) continue;
-        const Core__ContainerStatus *next = status_named(now, now_len, old[i]->name);
-        if (next && (!next->state || !next->state->terminated))
+        size_t at = names_find(&names, old[i]->name);
+        if (at != SIZE_MAX && (!now[at]->state || !now[at]->state->terminated))
             tell_forbidden(e, PATH(PATH_AT(path, i), "state"),
                            "may not be transitioned to non-terminated state");
     }

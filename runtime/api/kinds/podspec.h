@@ -9,7 +9,8 @@ typedef struct {
     field_errors_t *e;
     const Core__PodSpec *spec;
     const bool *volume_is_right; // per volume: mounts find only those without errors
-    bool is_pod;                 // a pod; false: a template
+    names_t volumes, containers, init_containers;
+    bool is_pod; // a pod; false: a template
 } spec_check_t;
 
 typedef enum { CONTAINER_MAIN, CONTAINER_INIT, CONTAINER_EPHEMERAL } container_role_t;

@@ -4,8 +4,7 @@
 
 enum { NAMESERVERS_MAX = 3, SEARCHES_MAX = 32, SEARCHES_MAX_BYTES = 2048 };
 
-// ---- names and networks
-// ---------------------------------------------------------------------------
+// ---- names and networks -------------------------------------------------------------------------
 static void check_dns(field_errors_t *e, const path_t *path, const Core__PodSpec *spec) {
     const Core__PodDNSConfig *dns = spec->dnsconfig;
     bool none = streq(or_empty(spec->dnspolicy), "None");
@@ -75,23 +74,20 @@ static void check_host_users(field_errors_t *e, const path_t *path, const Core__
     if (spec->hostipc) tell_forbidden(e, PATH(path, "HostIPC"), text);
 }
 
-// ---- gates and claims
-// -----------------------------------------------------------------------------
+// ---- gates and claims ---------------------------------------------------------------------------
 static void check_gates(field_errors_t *e, const path_t *path, const Core__PodSpec *spec) {
     for (size_t i = 0; i < spec->n_readinessgates; i++) {
         const path_t *at = PATH_AT(PATH(path, "readinessGates"), i);
         check_rule(e, PATH(at, "conditionType"), spec->readinessgates[i]->conditiontype,
                    rule_qualified_name);
     }
+    names_t gates = NAMES(e->arena, spec->schedulinggates, spec->n_schedulinggates,
+                          Core__PodSchedulingGate, name);
     for (size_t i = 0; i < spec->n_schedulinggates; i++) {
         const path_t *at = PATH_AT(PATH(path, "schedulingGates"), i);
         const char *name = or_empty(spec->schedulinggates[i]->name);
         check_rule(e, at, name, rule_qualified_name);
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(spec->schedulinggates[j]->name), name)) {
-                tell_duplicate(e, at, name);
-                break;
-            }
+        if (names_repeat(&gates, i)) tell_duplicate(e, at, name);
     }
 }
 
@@ -117,8 +113,7 @@ static void check_claims(field_errors_t *e, const path_t *path, const Core__PodS
     }
 }
 
-// ---- names of other objects
-// -----------------------------------------------------------------------
+// ---- names of other objects ---------------------------------------------------------------------
 static void check_names(field_errors_t *e, const path_t *path, const Core__PodSpec *spec) {
     if (!is_empty(spec->serviceaccountname))
         check_rule(e, PATH(path, "serviceAccountName"), spec->serviceaccountname,
@@ -146,8 +141,7 @@ static void check_secrets(field_errors_t *e, const path_t *path, const Core__Pod
             tell_required(e, PATH(PATH_AT(path, i), "name"), NULL);
 }
 
-// ---- the spec
-// -------------------------------------------------------------------------------------
+// ---- the spec -----------------------------------------------------------------------------------
 static const char *const restart_policies[] = {"Always", "OnFailure", "Never", NULL};
 static const char *const dns_policies[] = {"ClusterFirstWithHostNet", "ClusterFirst", "Default",
                                            "None", NULL};
@@ -158,7 +152,16 @@ void check_podspec(field_errors_t *e, const path_t *path, const Core__PodSpec *g
     static const Core__PodSpec empty = {.base.descriptor = &core__pod_spec__descriptor};
     const Core__PodSpec *spec = given ? given : &empty;
     bool *right = ARENA_ARRAY(e->arena, bool, spec->n_volumes + 1);
-    spec_check_t c = {.e = e, .spec = spec, .volume_is_right = right, .is_pod = is_pod};
+    spec_check_t c = {
+        .e = e,
+        .spec = spec,
+        .volume_is_right = right,
+        .volumes = NAMES(e->arena, spec->volumes, spec->n_volumes, Core__Volume, name),
+        .containers = NAMES(e->arena, spec->containers, spec->n_containers, Core__Container, name),
+        .init_containers =
+            NAMES(e->arena, spec->initcontainers, spec->n_initcontainers, Core__Container, name),
+        .is_pod = is_pod,
+    };
     if (!spec->has_terminationgraceperiodseconds)
         tell_required(e, PATH(path, "terminationGracePeriodSeconds"), NULL);
     check_volumes(e, PATH(path, "volumes"), spec, right);

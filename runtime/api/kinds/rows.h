@@ -4,8 +4,7 @@
 #include "k8s/core_v1.pb-c.h"
 #include "runtime/api/kinds.h"
 
-// ---- conversions (betas.c): the version a client speaks, and the one that is stored
-// --------------
+// ---- conversions (betas.c): the version a client speaks, and the one that is stored -------------
 #define CONVERSIONS(name)                                                            \
     ProtobufCMessage *name##_to_stored(arena_t *arena, const ProtobufCMessage *obj); \
     ProtobufCMessage *name##_from_stored(arena_t *arena, const ProtobufCMessage *obj);
@@ -16,8 +15,7 @@ CONVERSIONS(replicaset_extensions)
 CONVERSIONS(replicaset_v1beta2)
 #undef CONVERSIONS
 
-// ---- defaults (pod_defaults.c, defaults.c)
-// --------------------------------------------------------
+// ---- defaults (pod_defaults.c, defaults.c) ------------------------------------------------------
 typedef void kind_defaults_fn(arena_t *arena, ProtobufCMessage *obj);
 kind_defaults_fn pod_defaults, deployment_defaults, deployment_v1beta1_defaults,
     deployment_extensions_defaults, replicaset_defaults, replicaset_extensions_defaults,
@@ -28,8 +26,7 @@ void template_defaults(arena_t *arena, Core__PodTemplateSpec *template);
 void quantity_list_round(arena_t *arena, void *entries, size_t len);
 Core__Container *ephemeral_as_container(Core__EphemeralContainer *e); // NULL: an empty one
 
-// ---- strategies (strategy.c, service_strategy.c)
-// --------------------------------------------------
+// ---- strategies (strategy.c, service_strategy.c) ------------------------------------------------
 typedef void kind_create_fn(arena_t *arena, ProtobufCMessage *obj);
 typedef void kind_update_fn(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
 kind_create_fn plain_prepare_create, workload_prepare_create, pod_prepare_create,
@@ -42,16 +39,14 @@ kind_update_fn plain_prepare_update, workload_prepare_update, deployment_prepare
 // Updates of the status alone, and updates that leave it as it was.
 kind_update_fn keep_spec, keep_status, pod_prepare_status, deployment_prepare_status;
 
-// ---- columns (columns.c)
-// --------------------------------------------------------------------------
+// ---- columns (columns.c) ------------------------------------------------------------------------
 extern const column_t plain_columns[], pod_columns[], deployment_columns[], replicaset_columns[],
     service_columns[], endpoints_columns[], endpointslice_columns[], node_columns[],
     event_columns[], namespace_columns[], configmap_columns[], secret_columns[],
     serviceaccount_columns[], lease_columns[], actor_columns[];
 const char *node_roles_text(arena_t *arena, const Core__Node *node);
 
-// ---- validation (…_validate.c)
-// --------------------------------------------------------------------
+// ---- validation (…_validate.c) ------------------------------------------------------------------
 typedef void kind_validate_fn(const ProtobufCMessage *obj, const ProtobufCMessage *old,
                               field_errors_t *errors);
 kind_validate_fn pod_validate, pod_validate_status, deployment_validate, deployment_validate_status,

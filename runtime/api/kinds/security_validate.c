@@ -66,6 +66,7 @@ static bool is_sysctl(const char *name) {
 
 static void check_sysctls(const spec_check_t *c, const path_t *path,
                           const Core__PodSecurityContext *s) {
+    names_t names = NAMES(c->e->arena, s->sysctls, s->n_sysctls, Core__Sysctl, name);
     for (size_t i = 0; i < s->n_sysctls; i++) {
         const char *name = or_empty(s->sysctls[i]->name);
         const path_t *at = PATH(PATH_AT(path, i), "name");
@@ -75,11 +76,7 @@ static void check_sysctls(const spec_check_t *c, const path_t *path,
             tell_invalid(c->e, at, name,
                          "must have at most 253 characters and match regex "
                          "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$");
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(s->sysctls[j]->name), name)) {
-                tell_duplicate(c->e, at, name);
-                break;
-            }
+        if (names_repeat(&names, i)) tell_duplicate(c->e, at, name);
         if (c->spec->hostnetwork && has_prefix(name, "net."))
             tell_invalid(c->e, at, name, "may not be specified when 'hostNetwork' is true");
         bool ipc = has_prefix(name, "kernel.shm") || has_prefix(name, "kernel.msg") ||

@@ -4,6 +4,7 @@
 // Allocating addresses and node ports is the API server's work; here only values that are already
 // allocated move, so that a PUT without clusterIP or nodePort keeps them.
 #include "k8s/core_v1.pb-c.h"
+#include "runtime/api/kinds/check.h"
 #include "runtime/api/kinds/fill.h"
 #include "runtime/api/kinds/rows.h"
 
@@ -41,16 +42,28 @@ static bool same_strings(const char **a, size_t a_len, const char **b, size_t b_
 
 static bool same_text(const char *a, const char *b) { return streq(or_empty(a), or_empty(b)); }
 
-static bool has_node_port(const Core__ServiceSpec *s, int32_t port) {
-    for (size_t i = 0; i < s->n_ports; i++)
-        if (s->ports[i]->nodeport == port) return true;
-    return false;
+// Which node ports a service has: one bit each.
+enum { PORT_BITS = UINT16_MAX + 1 };
+
+static uint8_t *node_ports_of(arena_t *arena, const Core__ServiceSpec *s) {
+    uint8_t *bits = arena_alloc(arena, PORT_BITS / 8);
+    for (size_t i = 0; i < s->n_ports; i++) {
+        int32_t port = s->ports[i]->nodeport;
+        if (port > 0 && port < PORT_BITS) bits[port / 8] |= (uint8_t)(1 << port % 8);
+    }
+    return bits;
+}
+
+static bool has_node_port(const uint8_t *bits, int32_t port) {
+    return port > 0 && port < PORT_BITS && (bits[port / 8] >> port % 8 & 1);
 }
 
 // Ports may come, go and change, as long as no node port is new.
-static bool adds_no_node_port(const Core__ServiceSpec *s, const Core__ServiceSpec *old) {
+static bool adds_no_node_port(arena_t *arena, const Core__ServiceSpec *s,
+                              const Core__ServiceSpec *old) {
+    const uint8_t *before = node_ports_of(arena, old);
     for (size_t i = 0; i < s->n_ports; i++)
-        if (s->ports[i]->nodeport && !has_node_port(old, s->ports[i]->nodeport)) return false;
+        if (s->ports[i]->nodeport && !has_node_port(before, s->ports[i]->nodeport)) return false;
     return true;
 }
 
@@ -81,9 +94,10 @@ static void drop_balancer_fields(Core__ServiceSpec *s, const Core__ServiceSpec *
     if (same_text(s->loadbalancerclass, old->loadbalancerclass)) s->loadbalancerclass = NULL;
 }
 
-static void drop_what_no_longer_applies(Core__ServiceSpec *s, const Core__ServiceSpec *old) {
+static void drop_what_no_longer_applies(arena_t *arena, Core__ServiceSpec *s,
+                                        const Core__ServiceSpec *old) {
     drop_cluster_ip(s, old);
-    if (needs_node_port(old) && !needs_node_port(s) && adds_no_node_port(s, old))
+    if (needs_node_port(old) && !needs_node_port(s) && adds_no_node_port(arena, s, old))
         for (size_t i = 0; i < s->n_ports; i++)
             s->ports[i]->has_nodeport = false, s->ports[i]->nodeport = 0;
     drop_balancer_fields(s, old);
@@ -93,18 +107,29 @@ static void drop_what_no_longer_applies(Core__ServiceSpec *s, const Core__Servic
 }
 
 // ---- what is kept -------------------------------------------------------------------------------
-// The node port that the old service gave to this port and protocol; 0: none, or in use already.
-static int32_t kept_node_port(const Core__ServiceSpec *s, const Core__ServiceSpec *old,
-                              const Core__ServicePort *port) {
-    for (size_t i = 0; i < old->n_ports; i++) {
-        const Core__ServicePort *before = old->ports[i];
-        if (before->port != port->port || !same_text(before->protocol, port->protocol)) continue;
-        return before->nodeport && !has_node_port(s, before->nodeport) ? before->nodeport : 0;
-    }
-    return 0;
+static const char **port_keys(arena_t *arena, const Core__ServiceSpec *s) {
+    const char **keys = ARENA_ARRAY(arena, const char *, s->n_ports + 1);
+    for (size_t i = 0; i < s->n_ports; i++)
+        keys[i] = arena_printf(arena, "%s/%d", or_empty(s->ports[i]->protocol), s->ports[i]->port);
+    return keys;
 }
 
-static void keep_allocated(Core__ServiceSpec *s, const Core__ServiceSpec *old) {
+// A port that names no node port keeps the one that its number and protocol had, unless another
+// port claims that now.
+static void keep_node_ports(arena_t *arena, Core__ServiceSpec *s, const Core__ServiceSpec *old) {
+    names_t before = names_of(arena, port_keys(arena, old), old->n_ports, NAMES_ARE_ITEMS);
+    const char **keys = port_keys(arena, s);
+    uint8_t *taken = node_ports_of(arena, s);
+    for (size_t i = 0; i < s->n_ports; i++) {
+        size_t at = s->ports[i]->nodeport ? SIZE_MAX : names_find(&before, keys[i]);
+        int32_t kept = at == SIZE_MAX ? 0 : old->ports[at]->nodeport;
+        if (kept <= 0 || kept >= PORT_BITS || has_node_port(taken, kept)) continue;
+        SET_NUM(s->ports[i], nodeport, kept);
+        taken[kept / 8] |= (uint8_t)(1 << kept % 8);
+    }
+}
+
+static void keep_allocated(arena_t *arena, Core__ServiceSpec *s, const Core__ServiceSpec *old) {
     if (needs_cluster_ip(old) && needs_cluster_ip(s)) {
         if (is_empty(s->clusterip)) s->clusterip = old->clusterip;
         if (!s->n_clusterips && same_text(s->clusterip, old->clusterip)) {
@@ -112,17 +137,12 @@ static void keep_allocated(Core__ServiceSpec *s, const Core__ServiceSpec *old) {
             s->n_clusterips = old->n_clusterips;
         }
     }
-    for (size_t i = 0; needs_node_port(old) && needs_node_port(s) && i < s->n_ports; i++) {
-        if (s->ports[i]->nodeport) continue;
-        int32_t kept = kept_node_port(s, old, s->ports[i]);
-        if (kept) SET_NUM(s->ports[i], nodeport, kept);
-    }
+    if (needs_node_port(old) && needs_node_port(s)) keep_node_ports(arena, s, old);
     if (needs_health_check_port(old) && needs_health_check_port(s) && !s->healthchecknodeport)
         SET_NUM(s, healthchecknodeport, old->healthchecknodeport);
 }
 
-// ---- clusterIP and clusterIPs, one thing under two names
-// ------------------------------------------
+// ---- clusterIP and clusterIPs, one thing under two names ----------------------------------------
 static void set_cluster_ips(arena_t *arena, Core__ServiceSpec *s, const char *ip) {
     s->clusterips = ARENA_ARRAY(arena, const char *, 1);
     s->clusterips[0] = ip;
@@ -173,9 +193,9 @@ void service_prepare_update(arena_t *arena, ProtobufCMessage *obj, const Protobu
     keep_status(arena, obj, old);
     FILL_MSG(arena, service->spec, Core__ServiceSpec, core__service_spec__descriptor);
     if (!before) return;
-    keep_allocated(service->spec, before);
+    keep_allocated(arena, service->spec, before);
     follow_cluster_ip(arena, service->spec, before);
-    drop_what_no_longer_applies(service->spec, before);
+    drop_what_no_longer_applies(arena, service->spec, before);
     if (!needs_cluster_ip(service->spec)) return;
     if (!service->spec->n_ipfamilies && needs_cluster_ip(before)) {
         service->spec->ipfamilies = before->ipfamilies;

@@ -33,8 +33,7 @@ static const char *go_strings(arena_t *arena, const char *const *at, size_t len)
     return text_str(&out);
 }
 
-// ---- by type
-// --------------------------------------------------------------------------------------
+// ---- by type ------------------------------------------------------------------------------------
 static void check_external_name(const service_check_t *c) {
     static const char text[] = "may not be set for ExternalName services";
     const Core__ServiceSpec *spec = c->spec;
@@ -63,20 +62,15 @@ static void check_by_type(const service_check_t *c) {
     if (external) check_external_name(c);
 }
 
-// ---- ports
-// ------------------------------------------------------------------------------------------
-static void check_service_port(const service_check_t *c, size_t i) {
+// ---- ports --------------------------------------------------------------------------------------
+static void check_service_port(const service_check_t *c, const names_t *names, size_t i) {
     const Core__ServicePort *port = c->spec->ports[i];
     const path_t *at = PATH_AT(PATH(c->path, "ports"), i);
     const char *name = or_empty(port->name);
     if (!*name && c->spec->n_ports > 1) tell_required(c->e, PATH(at, "name"), NULL);
     if (*name) {
         check_rule(c->e, PATH(at, "name"), name, rule_dns_label);
-        for (size_t j = 0; j < i; j++)
-            if (streq(or_empty(c->spec->ports[j]->name), name)) {
-                tell_duplicate(c->e, PATH(at, "name"), name);
-                break;
-            }
+        if (names_repeat(names, i)) tell_duplicate(c->e, PATH(at, "name"), name);
     }
     check_port(c->e, PATH(at, "port"), port->port);
     check_enum(c->e, PATH(at, "protocol"), port->protocol, protocols);
@@ -85,43 +79,45 @@ static void check_service_port(const service_check_t *c, size_t i) {
         check_rule(c->e, PATH(at, "appProtocol"), port->appprotocol, rule_qualified_name);
 }
 
-static bool same_protocol(const Core__ServicePort *a, const Core__ServicePort *b) {
-    return streq(or_empty(a->protocol), or_empty(b->protocol));
+// "TCP/80" of each port, or of each node port.
+static const char **port_keys(const service_check_t *c, bool node_ports) {
+    const char **keys = ARENA_ARRAY(c->e->arena, const char *, c->spec->n_ports + 1);
+    for (size_t i = 0; i < c->spec->n_ports; i++) {
+        const Core__ServicePort *port = c->spec->ports[i];
+        keys[i] = arena_printf(c->e->arena, "%s/%d", or_empty(port->protocol),
+                               node_ports ? port->nodeport : port->port);
+    }
+    return keys;
+}
+
+static const char *go_port(field_errors_t *e, const Core__ServicePort *port) {
+    return arena_printf(e->arena,
+                        "core.ServicePort{Name:\"\", Protocol:%s, AppProtocol:(*string)(nil), "
+                        "Port:%d, TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, "
+                        "NodePort:0}",
+                        field_quoted(e, port->protocol), port->port);
 }
 
 static void check_unique_ports(const service_check_t *c) {
     const Core__ServiceSpec *spec = c->spec;
     const path_t *ports = PATH(c->path, "ports");
+    names_t numbers = names_of(c->e->arena, port_keys(c, false), spec->n_ports, NAMES_ARE_ITEMS);
+    names_t node_ports = names_of(c->e->arena, port_keys(c, true), spec->n_ports, NAMES_ARE_ITEMS);
     for (size_t i = 0; i < spec->n_ports && type_is(spec, "ClusterIP"); i++)
         if (spec->ports[i]->nodeport)
             tell_forbidden(c->e, PATH(PATH_AT(ports, i), "nodePort"),
                            "may not be used when `type` is 'ClusterIP'");
     for (size_t i = 0; i < spec->n_ports; i++)
-        for (size_t j = 0; j < i; j++) {
-            const Core__ServicePort *a = spec->ports[i], *b = spec->ports[j];
-            if (!a->nodeport || a->nodeport != b->nodeport || !same_protocol(a, b)) continue;
+        if (spec->ports[i]->nodeport && names_repeat(&node_ports, i))
             field_duplicate_raw(c->e, path_text(c->e, PATH(PATH_AT(ports, i), "nodePort")),
-                                arena_printf(c->e->arena, "%d", a->nodeport));
-            break;
-        }
+                                arena_printf(c->e->arena, "%d", spec->ports[i]->nodeport));
     for (size_t i = 0; i < spec->n_ports; i++)
-        for (size_t j = 0; j < i; j++) {
-            const Core__ServicePort *a = spec->ports[i], *b = spec->ports[j];
-            if (a->port != b->port || !same_protocol(a, b)) continue;
-            field_duplicate_raw(
-                c->e, path_text(c->e, PATH_AT(ports, i)),
-                arena_printf(c->e->arena,
-                             "core.ServicePort{Name:\"\", Protocol:%s, "
-                             "AppProtocol:(*string)(nil), Port:%d, "
-                             "TargetPort:intstr.IntOrString{Type:0, IntVal:0, StrVal:\"\"}, "
-                             "NodePort:0}",
-                             field_quoted(c->e, a->protocol), a->port));
-            break;
-        }
+        if (names_repeat(&numbers, i))
+            field_duplicate_raw(c->e, path_text(c->e, PATH_AT(ports, i)),
+                                go_port(c->e, spec->ports[i]));
 }
 
-// ---- addresses
-// ----------------------------------------------------------------------------------------
+// ---- addresses ----------------------------------------------------------------------------------
 static void check_in_step(const service_check_t *c) {
     const Core__ServiceSpec *spec = c->spec;
     const path_t *path = PATH(c->path, "clusterIPs");
@@ -142,15 +138,12 @@ static void check_families(const service_check_t *c) {
     static const char *const policies[] = {"PreferDualStack", "RequireDualStack", "SingleStack",
                                            NULL};
     const Core__ServiceSpec *spec = c->spec;
+    names_t names = names_of(c->e->arena, spec->ipfamilies, spec->n_ipfamilies, NAMES_ARE_ITEMS);
     for (size_t i = 0; i < spec->n_ipfamilies; i++) {
         const path_t *at = PATH_AT(PATH(c->path, "ipFamilies"), i);
         if (!is_one_of(spec->ipfamilies[i], families))
             tell_not_supported(c->e, at, spec->ipfamilies[i], families);
-        for (size_t j = 0; j < i; j++)
-            if (streq(spec->ipfamilies[j], spec->ipfamilies[i])) {
-                tell_duplicate(c->e, at, spec->ipfamilies[i]);
-                break;
-            }
+        if (names_repeat(&names, i)) tell_duplicate(c->e, at, spec->ipfamilies[i]);
     }
     if (!is_empty(spec->ipfamilypolicy) && !is_one_of(spec->ipfamilypolicy, policies))
         tell_not_supported(c->e, PATH(c->path, "ipFamilyPolicy"), spec->ipfamilypolicy, policies);
@@ -208,8 +201,7 @@ static void check_external_ips(const service_check_t *c) {
     }
 }
 
-// ---- affinity and policies
-// ------------------------------------------------------------------------------
+// ---- affinity and policies ----------------------------------------------------------------------
 static void check_affinity_config(const service_check_t *c) {
     static const char text[] = "when session affinity type is ClientIP";
     const Core__SessionAffinityConfig *config = c->spec->sessionaffinityconfig;
@@ -279,8 +271,7 @@ static void check_internal_policy(const service_check_t *c) {
                            distributions);
 }
 
-// ---- load balancers
-// -------------------------------------------------------------------------------------
+// ---- load balancers -----------------------------------------------------------------------------
 static void check_balancer(const service_check_t *c) {
     static const char text[] = "may only be used when `type` is 'LoadBalancer'";
     const Core__ServiceSpec *spec = c->spec;
@@ -302,8 +293,7 @@ static void check_balancer(const service_check_t *c) {
         tell_forbidden(c->e, class, text);
 }
 
-// ---- updates
-// --------------------------------------------------------------------------------------------
+// ---- updates ------------------------------------------------------------------------------------
 static void check_kept_ips(const service_check_t *c) {
     const Core__ServiceSpec *spec = c->spec, *old = c->old;
     const path_t *path = PATH(c->path, "clusterIPs");
@@ -347,8 +337,7 @@ static void check_kept_balancer(const service_check_t *c) {
         tell_forbidden(c->e, PATH(c->path, "healthCheckNodePort"), TEXT_IMMUTABLE);
 }
 
-// ---- the service
-// ----------------------------------------------------------------------------------------
+// ---- the service --------------------------------------------------------------------------------
 static const Core__ServiceSpec *spec_of(const ProtobufCMessage *obj) {
     static const Core__ServiceSpec empty = {.base.descriptor = &core__service_spec__descriptor};
     const Core__ServiceSpec *spec = ((const Core__Service *)obj)->spec;
@@ -367,7 +356,8 @@ void service_validate(const ProtobufCMessage *obj, const ProtobufCMessage *old, 
         check_kept_balancer(&c);
     }
     check_by_type(&c);
-    for (size_t i = 0; i < c.spec->n_ports; i++) check_service_port(&c, i);
+    names_t names = NAMES(e->arena, c.spec->ports, c.spec->n_ports, Core__ServicePort, name);
+    for (size_t i = 0; i < c.spec->n_ports; i++) check_service_port(&c, &names, i);
     check_labels(e, PATH(path, "selector"), c.spec->selector, c.spec->n_selector);
     check_session_affinity(&c);
     check_cluster_ips(&c);

@@ -265,17 +265,15 @@ static void check_source(field_errors_t *e, const path_t *path, const Core__Volu
 
 void check_volumes(field_errors_t *e, const path_t *path, const Core__PodSpec *spec,
                    bool *ret_is_right) {
+    names_t names = NAMES(e->arena, spec->volumes, spec->n_volumes, Core__Volume, name);
     for (size_t i = 0; i < spec->n_volumes; i++) {
         const path_t *at = PATH_AT(path, i);
         const char *name = or_empty(spec->volumes[i]->name);
         size_t before = e->len;
         check_source(e, at, spec->volumes[i]->volumesource);
         check_required_rule(e, PATH(at, "name"), name, rule_dns_label);
-        for (size_t j = 0; j < i; j++)
-            if (ret_is_right[j] && streq(or_empty(spec->volumes[j]->name), name)) {
-                tell_duplicate(e, PATH(at, "name"), name);
-                break;
-            }
+        size_t first = names_find(&names, name);
+        if (first < i && ret_is_right[first]) tell_duplicate(e, PATH(at, "name"), name);
         ret_is_right[i] = e->len == before;
     }
 }

@@ -4,8 +4,7 @@
 #include "runtime/api/kinds/rows.h"
 #include "runtime/api/selector.h"
 
-// ---- what both share
-// ------------------------------------------------------------------------------
+// ---- what both share ----------------------------------------------------------------------------
 static bool matches(arena_t *arena, const Meta__LabelSelector *selector,
                     const Core__PodTemplateSpec *template) {
     const selector_t *parsed;
@@ -58,8 +57,7 @@ static void check_same_selector(field_errors_t *e, const path_t *path,
     tell_invalid_raw(e, path, go_selector(e->arena, now), TEXT_IMMUTABLE);
 }
 
-// ---- rolling updates
-// --------------------------------------------------------------------------------
+// ---- rolling updates ----------------------------------------------------------------------------
 static bool is_percent(const char *text) {
     size_t digits = strspn(text, "0123456789");
     return digits && streq(text + digits, "%");
@@ -115,8 +113,7 @@ static void check_strategy(field_errors_t *e, const path_t *path,
     }
 }
 
-// ---- Deployment
-// -------------------------------------------------------------------------------------
+// ---- Deployment ---------------------------------------------------------------------------------
 static void check_deployment_spec(field_errors_t *e, const path_t *path,
                                   const Apps__DeploymentSpec *spec) {
     check_not_negative(e, PATH(path, "replicas"), spec->replicas);
@@ -184,8 +181,7 @@ void deployment_validate_status(const ProtobufCMessage *obj, const ProtobufCMess
                          "cannot be decremented");
 }
 
-// ---- ReplicaSet
-// -------------------------------------------------------------------------------------
+// ---- ReplicaSet ---------------------------------------------------------------------------------
 static const Apps__ReplicaSetSpec *replicaset_spec(const ProtobufCMessage *obj) {
     static const Apps__ReplicaSetSpec empty = {.base.descriptor =
                                                    &apps__replica_set_spec__descriptor};
