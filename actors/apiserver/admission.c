@@ -5,8 +5,7 @@
 #define TAINT_UNREACHABLE "node.kubernetes.io/unreachable"
 #define MIRROR_ANNOTATION "kubernetes.io/config.mirror"
 
-// ---- what is added
-// ----------------------------------------------------------------------------------
+// ---- what is added ------------------------------------------------------------------------------
 static bool tolerates(const Core__PodSpec *spec, const char *taint) {
     for (size_t i = 0; i < spec->n_tolerations; i++) {
         const Core__Toleration *t = spec->tolerations[i];
@@ -38,8 +37,7 @@ void admission_mutate(arena_t *arena, const world_t *world, ProtobufCMessage *ob
     tolerate(arena, spec, TAINT_UNREACHABLE, world->unreachable_toleration_s);
 }
 
-// ---- what is refused
-// --------------------------------------------------------------------------------
+// ---- what is refused ----------------------------------------------------------------------------
 Meta__Status *admission_namespace(arena_t *arena, const request_t *r, const world_t *world,
                                   const char *name) {
     if (!r->stored->namespaced) return NULL;

@@ -2,8 +2,7 @@
 #include "actors/apiserver/keys.h"
 #include <arpa/inet.h>
 
-// ---- what is held
-// -----------------------------------------------------------------------------------
+// ---- what is held -------------------------------------------------------------------------------
 void allocs_set(allocs_t *a, bytes_t key, bytes_t owner) {
     char *name = str_dup_n((const char *)key.at, key.len);
     free(map_put(&a->owners, name, str_dup_n((const char *)owner.at, owner.len)));
@@ -29,8 +28,7 @@ void allocs_done(allocs_t *a) { allocs_reset(a); }
 
 const char *allocs_owner(const allocs_t *a, const char *key) { return map_get(&a->owners, key); }
 
-// ---- ranges
-// -----------------------------------------------------------------------------------------
+// ---- ranges -------------------------------------------------------------------------------------
 err_t alloc_ranges_parse(const char *cidr, const char *ports, alloc_ranges_t *ret_ranges,
                          why_t *why) {
     char net[INET_ADDRSTRLEN];
@@ -74,8 +72,7 @@ static uint32_t band(uint32_t size, uint32_t divisor, uint32_t max) {
     return share < size ? share : 0;
 }
 
-// ---- plans
-// ------------------------------------------------------------------------------------------
+// ---- plans --------------------------------------------------------------------------------------
 static bool plan_has(const char *const *keys, size_t len, const char *key) {
     for (size_t i = 0; i < len; i++)
         if (streq(keys[i], key)) return true;
@@ -125,8 +122,7 @@ void service_release(arena_t *arena, const Core__Service *svc, alloc_plan_t *ret
     held_by(arena, svc, ret_plan->give, &ret_plan->give_len);
 }
 
-// ---- allocating
-// -------------------------------------------------------------------------------------
+// ---- allocating ---------------------------------------------------------------------------------
 typedef struct {
     arena_t *arena;
     const alloc_ranges_t *ranges;

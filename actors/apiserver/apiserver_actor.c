@@ -2,8 +2,7 @@
 #include "actors/apiserver/actors.h"
 #include "actors/apiserver/server.h"
 
-// ---- configuration
-// ----------------------------------------------------------------------------------
+// ---- configuration ------------------------------------------------------------------------------
 const apiserver_args_t apiserver_args_default = {
     .service_range = "10.96.0.0/16",
     .node_port_range = "30000-32767",
@@ -36,8 +35,7 @@ const config_field_t apiserver_config[] = {
     {NULL},
 };
 
-// ---- requests
-// ---------------------------------------------------------------------------------------
+// ---- requests -----------------------------------------------------------------------------------
 static void begin(actor_t *me, const message_t *msg, const ProtobufCMessage *body, job_kind_t kind,
                   bool wants_revision) {
     job_t *job = job_from_message(me, msg, kind);
@@ -86,8 +84,7 @@ static void on_version(actor_t *me, const message_t *msg, const void *body) {
     actor_reply(me, msg, &reply.base);
 }
 
-// ---- elections, nodes
-// -------------------------------------------------------------------------------
+// ---- elections, nodes ---------------------------------------------------------------------------
 static void on_elect(actor_t *me, const message_t *msg, const void *body) {
     leaders_on_elect(me, msg, body);
 }
@@ -101,6 +98,9 @@ static void on_down(actor_t *me, const message_t *msg, const void *body) {
 }
 static void on_alive(actor_t *me, const message_t *msg, const void *body) {
     lives_on_alive(me, msg, body);
+}
+static void on_gossip(actor_t *me, const message_t *msg, const void *body) {
+    lives_on_gossip(me, body);
 }
 static void on_node_ages(actor_t *me, const message_t *msg, const void *body) {
     lives_open(me, msg, body);
@@ -118,8 +118,7 @@ static void on_endpoints_synced(actor_t *me, const message_t *msg, const void *b
     drains_on_synced(me, msg, body);
 }
 
-// ---- the store
-// --------------------------------------------------------------------------------------
+// ---- the store ----------------------------------------------------------------------------------
 static void on_range(actor_t *me, const message_t *msg, const void *body) {
     const Store__RangeReply *reply = body;
     if (msg->tag == TAG_FEED_PAGE)
@@ -171,8 +170,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     }
 }
 
-// ---- streams
-// ----------------------------------------------------------------------------------------
+// ---- streams ------------------------------------------------------------------------------------
 static void on_stream_end(actor_t *me, const message_t *msg, const void *body) {
     const Actor__StreamEnd *end = body;
     err_t err = end->err >= 0 && end->err < ERR_MAX ? (err_t)end->err : ERR_INTERNAL;
@@ -213,8 +211,7 @@ static void on_relay_push(actor_t *me, const message_t *msg, const void *body) {
     relay_on_push(me, msg, body);
 }
 
-// ---- settle
-// -----------------------------------------------------------------------------------------
+// ---- settle -------------------------------------------------------------------------------------
 static void settle(actor_t *me) {
     first_objects(me);
     jobs_run(me);
@@ -233,13 +230,13 @@ static void on_timer(actor_t *me, uint64_t tag) {
     case TAG_MARKS: watches_mark(me); break;
     case TAG_ELECTION: leaders_look(me); break;
     case TAG_LISTENERS: s->listeners_dirty = true; break;
+    case TAG_GOSSIP: lives_gossip(me); break;
     case TAG_DRAIN: s->drains.is_dirty = true; break; // settle looks
     default: break;
     }
 }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static err_t start(actor_t *me, const void *args, why_t *why) {
     server_t *s = actor_state(me);
     s->args = args ? *(const apiserver_args_t *)args : apiserver_args_default;
@@ -264,8 +261,7 @@ static void stop(actor_t *me) {
     feed_stop(s);
 }
 
-// ---- what it takes
-// ----------------------------------------------------------------------------------
+// ---- what it takes ------------------------------------------------------------------------------
 static const handler_t handlers[] = {
     {&api__get__descriptor, on_get},
     {&api__list__descriptor, on_list},
@@ -283,8 +279,10 @@ static const handler_t handlers[] = {
     {&api__log_chunk__descriptor, on_relay_chunk, .from = "kubelet test"},
     {&api__exec_output__descriptor, on_relay_chunk, .from = "kubelet test"},
     {&api__elect__descriptor, on_elect, .from = "scheduler controllers test", .control = true},
-    {&api__renew__descriptor, on_renew, .from = "scheduler controllers test", .control = true},
+    {&api__renew__descriptor, on_renew, .from = "scheduler controllers apiserver test",
+     .control = true},
     {&api__node_alive__descriptor, on_alive, .from = "kubelet test", .control = true},
+    {&api__node_ages__descriptor, on_gossip, .from = "apiserver", .control = true},
     {&api__watch_node_ages__descriptor, on_node_ages, .from = "controllers test"},
     {&actor__trace_query__descriptor, on_trace_query, .from = "cli admin test"},
     {&actor__trace_hops__descriptor, on_trace_hops, .from = "system test"},

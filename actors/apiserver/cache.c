@@ -10,8 +10,7 @@
 #include "actors/apiserver/keys.h"
 #include "k8s/core_v1.pb-c.h"
 
-// ---- records
-// ----------------------------------------------------------------------------------------
+// ---- records ------------------------------------------------------------------------------------
 static const char *node_of(const kind_t *stored, const ProtobufCMessage *obj) {
     if (stored->type != &core__pod__descriptor) return "";
     const Core__Pod *pod = (const Core__Pod *)obj;
@@ -92,8 +91,7 @@ void cached_list_done(cached_list_t *records) {
     vec_done(records);
 }
 
-// ---- changes
-// ----------------------------------------------------------------------------------------
+// ---- changes ------------------------------------------------------------------------------------
 change_t *change_ref(change_t *ch) {
     if (ch) ch->refs++;
     return ch;
@@ -172,8 +170,7 @@ static change_t *window_add(kind_cache_t *kc, cached_t *now, cached_t *was, int6
     return ch;
 }
 
-// ---- objects
-// ----------------------------------------------------------------------------------------
+// ---- objects ------------------------------------------------------------------------------------
 static int path_cmp(const char *a, bytes_t b) { return bytes_cmp(bytes_of_str(a), b); }
 
 static size_t find_bytes(const kind_cache_t *kc, bytes_t path) {
@@ -277,8 +274,7 @@ void cache_advance(cache_t *c, int64_t revision) {
     c->revision = revision;
 }
 
-// ---- as of a revision
-// -------------------------------------------------------------------------------
+// ---- as of a revision ---------------------------------------------------------------------------
 static int by_cached_path(const void *a, const void *b) {
     return strcmp((*(cached_t *const *)a)->path, (*(cached_t *const *)b)->path);
 }
@@ -343,8 +339,7 @@ void cache_snapshot_node(const cache_t *c, const kind_t *stored, const char *nod
     if (ret_list->len > 1) qsort(ret_list->at, ret_list->len, sizeof *ret_list->at, by_cached_path);
 }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 void cache_init(cache_t *c) {
     *c = (cache_t){0};
     const kind_t *k;

@@ -12,8 +12,7 @@ typedef struct {
     decision_t *out;
 } deciding_t;
 
-// ---- the verbs: each fills d->out
-// ------------------------------------------------------------------
+// ---- the verbs: each fills d->out ---------------------------------------------------------------
 void decide_create(deciding_t *d);
 void decide_create_object(deciding_t *d,
                           ProtobufCMessage *obj); // asked version; also from PUT and apply
@@ -23,8 +22,7 @@ void decide_delete(deciding_t *d);
 void decide_bind(deciding_t *d);
 void decide_evict(deciding_t *d);
 
-// ---- outcomes
-// ---------------------------------------------------------------------------------------
+// ---- outcomes -----------------------------------------------------------------------------------
 void decide_fail(deciding_t *d, Meta__Status *status);
 void decide_fail_err(deciding_t *d, err_t err, const char *why);
 void decide_reply(deciding_t *d, ProtobufCMessage *obj, Api__Outcome outcome);
@@ -57,8 +55,7 @@ ProtobufCMessage **object_slot(ProtobufCMessage *obj, const char *name);
 // A copy of the topmost struct only; the parts are shared.
 void *object_shallow(arena_t *arena, const ProtobufCMessage *obj);
 
-// ---- scale
-// ------------------------------------------------------------------------------------------
+// ---- scale --------------------------------------------------------------------------------------
 bool scale_is_for(const kind_t *stored);
 ProtobufCMessage *scale_of(arena_t *arena, const ProtobufCMessage *obj);
 void scale_set(arena_t *arena, ProtobufCMessage *obj, int32_t replicas);

@@ -11,8 +11,7 @@
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN     "orphan"
 
-// ---- preconditions
-// ----------------------------------------------------------------------------------
+// ---- preconditions ------------------------------------------------------------------------------
 static bool check_preconditions(deciding_t *d, const Api__Delete *options) {
     const Meta__ObjectMeta *meta = object_meta_read(d->present->obj);
     const char *cause = NULL;
@@ -44,8 +43,7 @@ static bool check_immortal(deciding_t *d) {
     return false;
 }
 
-// ---- finalizers
-// -------------------------------------------------------------------------------------
+// ---- finalizers ---------------------------------------------------------------------------------
 static bool is_gc_finalizer(const char *name) {
     return streq(name, FOREGROUND) || streq(name, ORPHAN);
 }
@@ -73,8 +71,7 @@ void decide_set_deletion(deciding_t *d, ProtobufCMessage *obj, int64_t grace_s) 
     if (meta->has_generation && meta->generation > 0) meta->generation++;
 }
 
-// ---- grace
-// ------------------------------------------------------------------------------------------
+// ---- grace --------------------------------------------------------------------------------------
 // Seconds that this deletion gives the pod; 0: none.
 static int64_t pod_grace(const Core__Pod *pod, const Api__Delete *options) {
     enum { GRACE_DEFAULT_S = 30 };
@@ -119,8 +116,7 @@ static void shrink_grace(deciding_t *d, ProtobufCMessage *obj, int64_t grace_s) 
     if (meta->generation > 0) meta->generation++;
 }
 
-// ---- delete
-// -----------------------------------------------------------------------------------------
+// ---- delete -------------------------------------------------------------------------------------
 static bool must_wait(const ProtobufCMessage *obj) {
     if (object_meta_read(obj)->n_finalizers > 0) return true;
     if (obj->descriptor != &core__namespace__descriptor) return false;
@@ -202,8 +198,7 @@ void decide_delete(deciding_t *d) {
     delete_object(d, obj, d->r->delete_);
 }
 
-// ---- conditions of pods
-// -----------------------------------------------------------------------------
+// ---- conditions of pods -------------------------------------------------------------------------
 static void set_condition(deciding_t *d, Core__Pod *pod, const char *type, const char *reason,
                           const char *message) {
     if (!pod->status)
@@ -230,8 +225,7 @@ static void set_condition(deciding_t *d, Core__Pod *pod, const char *type, const
     condition->message = message;
 }
 
-// ---- eviction
-// ---------------------------------------------------------------------------------------
+// ---- eviction -----------------------------------------------------------------------------------
 void decide_evict(deciding_t *d) {
     arena_t *arena = d->arena;
     void *body;
@@ -268,8 +262,7 @@ void decide_evict(deciding_t *d) {
     delete_object(d, obj, options);
 }
 
-// ---- binding
-// ----------------------------------------------------------------------------------------
+// ---- binding ------------------------------------------------------------------------------------
 static const char *binding_refusal(deciding_t *d, const Core__Binding *binding) {
     const Core__Pod *pod = (const Core__Pod *)d->present->obj;
     const Meta__ObjectMeta *old = object_meta_read(&pod->base),

@@ -6,8 +6,7 @@
 #include "runtime/api/patch.h"
 #include "runtime/api/selector.h"
 
-// ---- preconditions
-// ----------------------------------------------------------------------------------
+// ---- preconditions ------------------------------------------------------------------------------
 static void conflict(deciding_t *d, const char *cause) {
     decide_fail(d, status_conflict(d->arena, d->r->asked->group, d->r->asked->plural, d->r->name,
                                    cause));
@@ -81,8 +80,7 @@ static bool check_names(deciding_t *d, const Meta__ObjectMeta *meta) {
     return true;
 }
 
-// ---- what stays as it was
-// ---------------------------------------------------------------------------
+// ---- what stays as it was -----------------------------------------------------------------------
 static void keep_system_fields(deciding_t *d, ProtobufCMessage *obj) {
     const Meta__ObjectMeta *old = object_meta_read(d->present->obj);
     Meta__ObjectMeta *meta = object_meta(d->arena, obj);
@@ -116,8 +114,7 @@ static bool is_end_of_deletion(deciding_t *d, const ProtobufCMessage *obj) {
     return !meta->deletiongraceperiodseconds;
 }
 
-// ---- the new state
-// ----------------------------------------------------------------------------------
+// ---- the new state ------------------------------------------------------------------------------
 static void finish(deciding_t *d, ProtobufCMessage *obj) {
     const ProtobufCMessage *old = d->present->obj;
     if (is_end_of_deletion(d, obj) && !is_end_of_deletion(d, old)) {
@@ -177,8 +174,7 @@ static void update_to(deciding_t *d, ProtobufCMessage *wanted) {
         update_main(d, obj);
 }
 
-// ---- scale
-// ------------------------------------------------------------------------------------------
+// ---- scale --------------------------------------------------------------------------------------
 bool scale_is_for(const kind_t *stored) {
     return stored->type == &apps__deployment__descriptor ||
            stored->type == &apps__replica_set__descriptor;
@@ -243,8 +239,7 @@ static void update_scale(deciding_t *d, const Autoscaling__Scale *scale) {
     if (decide_validate(d, obj, d->present->obj, false)) finish(d, obj);
 }
 
-// ---- the verbs
-// --------------------------------------------------------------------------------------
+// ---- the verbs ----------------------------------------------------------------------------------
 void decide_update(deciding_t *d) {
     const request_t *r = d->r;
     bool is_scale = streq(r->sub, "scale");

@@ -4,8 +4,7 @@
 
 static drains_t *drains_of(actor_t *me) { return &((server_t *)actor_state(me))->drains; }
 
-// ---- handlers
-// -----------------------------------------------------------------------------------------
+// ---- handlers -----------------------------------------------------------------------------------
 
 void drains_on_await(actor_t *me, const message_t *msg, const Api__AwaitDrain *await) {
     drains_t *d = drains_of(me);
@@ -44,8 +43,7 @@ void drains_on_down(actor_t *me, const char *address) {
     d->is_dirty = true;
 }
 
-// ---- the look
-// -----------------------------------------------------------------------------------------
+// ---- the look -----------------------------------------------------------------------------------
 
 typedef struct {
     bool is_served;

@@ -24,8 +24,7 @@ static void retry_later(actor_t *me) {
     actor_timer(me, TAG_FEED_RETRY, s->feed.backoff_ms);
 }
 
-// ---- loading
-// ----------------------------------------------------------------------------------------
+// ---- loading ------------------------------------------------------------------------------------
 static void ask_page(actor_t *me) {
     server_t *s = actor_state(me);
     Store__RangeRequest range = STORE__RANGE_REQUEST__INIT;
@@ -117,8 +116,7 @@ void feed_on_page(actor_t *me, const Store__RangeReply *page) {
     ask_page(me);
 }
 
-// ---- changes
-// ----------------------------------------------------------------------------------------
+// ---- changes ------------------------------------------------------------------------------------
 static void take_event(actor_t *me, const Store__Event *event) {
     server_t *s = actor_state(me);
     const Store__KeyValue *kv = event->kv;
@@ -139,6 +137,7 @@ static void take_event(actor_t *me, const Store__Event *event) {
                                   : cache_put(&s->cache, k, path, value, kv->mod_revision);
     // The `kubernetes` service and the first namespaces come back when somebody deletes them.
     if (event->deleted) s->first_objects_done = false;
+    if (event->deleted && k->type == &core__node__descriptor) lives_forget(me, path);
     if (ch)
         watchers_offer(&s->watchers, k, ch);
     else if (!event->deleted)
@@ -186,8 +185,7 @@ void feed_ask_progress(actor_t *me) {
     s->feed.progress_asked = actor_push(me, s->feed.stream, &progress.base);
 }
 
-// ---- trouble
-// ----------------------------------------------------------------------------------------
+// ---- trouble ------------------------------------------------------------------------------------
 void feed_on_lost(actor_t *me, err_t err, const char *why) {
     server_t *s = actor_state(me);
     s->feed.stream = 0;

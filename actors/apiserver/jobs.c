@@ -16,8 +16,7 @@
 #include "actors/apiserver/decide.h"
 #include "actors/apiserver/server.h"
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static job_t *job_new(actor_t *me, job_kind_t kind) {
     server_t *s = actor_state(me);
     job_t *job = NEW(job_t);
@@ -117,8 +116,7 @@ void *job_body(actor_t *me, const job_t *job) {
     return body;
 }
 
-// ---- answers
-// ----------------------------------------------------------------------------------------
+// ---- answers ------------------------------------------------------------------------------------
 static void told_first_object(actor_t *me, err_t err, const char *why) {
     server_t *s = actor_state(me);
     assert(s->first_objects_pending > 0);
@@ -174,8 +172,7 @@ static void job_reply(actor_t *me, job_t *job, const request_t *r, ProtobufCMess
     job_end(me, job);
 }
 
-// ---- waiting
-// ----------------------------------------------------------------------------------------
+// ---- waiting ------------------------------------------------------------------------------------
 void job_set_runnable(server_t *s, job_t *job) {
     job->state = JOB_RUNNABLE;
     vec_push(&s->runnable, job->id);
@@ -233,8 +230,7 @@ void jobs_on_cache(actor_t *me) {
     if (kept) feed_ask_progress(me);
 }
 
-// ---- the store's revision
-// ---------------------------------------------------------------------------
+// ---- the store's revision -----------------------------------------------------------------------
 void jobs_read_revision(actor_t *me) {
     server_t *s = actor_state(me);
     if (s->is_reading || s->wait_revision.len == 0) return;
@@ -274,8 +270,7 @@ void jobs_on_read_failed(actor_t *me) {
     actor_timer(me, TAG_READ_RETRY, RETRY_MS); // is_reading stays until then
 }
 
-// ---- deadlines
-// --------------------------------------------------------------------------------------
+// ---- deadlines ----------------------------------------------------------------------------------
 static bool is_waiting(const job_t *job) {
     return job->state != JOB_WAITS_STORE && job->state != JOB_RUNNABLE;
 }
@@ -324,8 +319,7 @@ void jobs_sweep(actor_t *me) {
     if (s->sweep_is_set) actor_timer(me, TAG_SWEEP, 100);
 }
 
-// ---- what is known
-// ----------------------------------------------------------------------------------
+// ---- what is known ------------------------------------------------------------------------------
 static namespace_state_t namespace_of(actor_t *me, const job_t *job, const request_t *r) {
     server_t *s = actor_state(me);
     if (!r->stored->namespaced) return (namespace_state_t){0};
@@ -376,8 +370,7 @@ static world_t world_of(actor_t *me, const job_t *job, const request_t *r) {
     };
 }
 
-// ---- transactions
-// -----------------------------------------------------------------------------------
+// ---- transactions -------------------------------------------------------------------------------
 static int64_t store_timeout_ms(actor_t *me, const job_t *job) {
     int64_t left = job->deadline_ms - actor_now_ms(me);
     return left < 1 ? 1 : left > STORE_TIMEOUT_MS ? STORE_TIMEOUT_MS : left;
@@ -434,9 +427,8 @@ static void write_txn(actor_t *me, job_t *job, const request_t *r, decision_t *d
     send_txn(me, job, r, decision->txn);
 }
 
-// ---- requests
-// --------------------------------------------------------------------------------------- False:
-// refused, the job is gone.
+// ---- requests -----------------------------------------------------------------------------------
+// False: refused, the job is gone.
 static bool read_request(actor_t *me, job_t *job, request_t *r) {
     identity_t who = job_identity(me, job);
     const Meta__Status *status = request_read(actor_arena(me), job_body(me, job), &who, r);
@@ -542,8 +534,7 @@ static void run_request(actor_t *me, job_t *job) {
         write_txn(me, job, &r, &decision);
 }
 
-// ---- answers of the store
-// ---------------------------------------------------------------------------
+// ---- answers of the store -----------------------------------------------------------------------
 static const Store__KeyValue *first_kv(const Store__OpReply *reply) {
     if (reply->reply_case != STORE__OP_REPLY__REPLY_RANGE || reply->range->n_kvs == 0) return NULL;
     return reply->range->kvs[0];
@@ -628,8 +619,7 @@ void jobs_on_txn_failed(actor_t *me, uint64_t id, err_t err, const char *why) {
     job->retry_at_ms = actor_now_ms(me) + RETRY_MS;
 }
 
-// ---- running
-// ----------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 static void run(actor_t *me, job_t *job) {
     switch (job->kind) {
     case JOB_REQUEST: run_request(me, job); break;
@@ -658,8 +648,7 @@ void jobs_run(actor_t *me) {
     if (s->runnable.len > 0) actor_settle_again(me);
 }
 
-// ---- first objects
-// ----------------------------------------------------------------------------------
+// ---- first objects ------------------------------------------------------------------------------
 static void want_object(actor_t *me, const kind_t *k, ProtobufCMessage *obj) {
     server_t *s = actor_state(me);
     arena_t *arena = actor_arena(me);

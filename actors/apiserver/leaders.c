@@ -12,8 +12,7 @@ static ProtobufCBinaryData binary(const char *text) {
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 }
 
-// ---- what the store says
-// ----------------------------------------------------------------------------
+// ---- what the store says ------------------------------------------------------------------------
 static bool parse_epoch(bytes_t value, uint64_t *ret_epoch) {
     uint64_t epoch = 0;
     if (value.len == 0 || value.len > 19) return false;
@@ -53,8 +52,7 @@ void leaders_on_key(actor_t *me, bytes_t key, bytes_t value) {
     leaders_look(me);
 }
 
-// ---- answers
-// ----------------------------------------------------------------------------------------
+// ---- answers ------------------------------------------------------------------------------------
 static void fill_answer(const election_t *one, const char *candidate, uint64_t incarnation,
                         Api__ElectReply *reply) {
     reply->leader = or_empty(one->leader);
@@ -69,8 +67,7 @@ static void answer_candidate(actor_t *me, const election_t *one, candidate_t *ca
     free(candidate->role);
 }
 
-// ---- taking over
-// ------------------------------------------------------------------------------------
+// ---- taking over --------------------------------------------------------------------------------
 static blob_t *lease_value(actor_t *me, const election_t *one, const char *holder) {
     server_t *s = actor_state(me);
     arena_t *arena = actor_arena(me);
@@ -170,8 +167,43 @@ void leaders_on_swap(actor_t *me, uint64_t role, const Store__TxnReply *reply) {
     leaders_look(me);
 }
 
-// ---- messages
-// ---------------------------------------------------------------------------------------
+// ---- other API servers --------------------------------------------------------------------------
+// What is said to one of us, all must hear: a candidate, or whoever listens to the nodes, may be
+// with another. Nothing of it needs to arrive.
+typedef struct {
+    server_t *s;
+    const char *me;
+} peers_t;
+
+static void add_peer(void *arg, const char *address, const char *process) {
+    const peers_t *p = arg;
+    if (!streq(address, p->me)) vec_push(&p->s->peers, str_dup(address));
+}
+
+static void forget_peers(server_t *s) {
+    for (size_t i = 0; i < s->peers.len; i++) free(s->peers.at[i]);
+    vec_reset(&s->peers);
+}
+
+static void look_for_peers(actor_t *me) {
+    enum { PEERS_KEPT_MS = 100 }; // a new one must hear the leader before it gives it up
+    server_t *s = actor_state(me);
+    if (s->peers_at_ms && actor_now_ms(me) - s->peers_at_ms < PEERS_KEPT_MS) return;
+    forget_peers(s);
+    actor_each_known(me, "apiserver", add_peer, &(peers_t){s, actor_address(me)});
+    s->peers_at_ms = actor_now_ms(me);
+}
+
+static void pass_renewal_on(actor_t *me, const message_t *msg, const Api__Renew *renew) {
+    server_t *s = actor_state(me);
+    look_for_peers(me);
+    Api__Renew passed = *renew;
+    passed.leader = (char *)msg->from;
+    passed.incarnation = msg->from_incarnation;
+    for (size_t i = 0; i < s->peers.len; i++) actor_tell(me, s->peers.at[i], &passed.base);
+}
+
+// ---- messages -----------------------------------------------------------------------------------
 
 static void hold(actor_t *me, const message_t *msg, const Api__Elect *elect, bool first) {
     server_t *s = actor_state(me);
@@ -220,7 +252,12 @@ void leaders_on_renew(actor_t *me, const message_t *msg, const Api__Renew *renew
         return;
     }
     election_t *one = is_empty(renew->role) ? NULL : elections_of(&s->elections, renew->role);
-    if (one) election_heard(one, renew->epoch, msg->from, msg->from_incarnation, actor_now_ms(me));
+    bool is_passed = has_prefix(msg->from, "apiserver/");
+    const char *leader = is_passed ? or_empty(renew->leader) : msg->from;
+    uint64_t incarnation = is_passed ? renew->incarnation : msg->from_incarnation;
+    if (one) election_heard(one, renew->epoch, leader, incarnation, actor_now_ms(me));
+    if (is_passed) return;
+    pass_renewal_on(me, msg, renew);
     if (!msg->deadline_ms) return;
     Api__ElectReply reply = API__ELECT_REPLY__INIT;
     if (one) fill_answer(one, msg->from, msg->from_incarnation, &reply);
@@ -236,9 +273,8 @@ void leaders_on_down(actor_t *me, const char *address) {
     leaders_look(me);
 }
 
-// ---- held answers
-// ----------------------------------------------------------------------------------- What this
-// candidate is to hear now; true: it was answered, or its swap began.
+// ---- held answers -------------------------------------------------------------------------------
+// What this candidate is to hear now; true: it was answered, or its swap began.
 static bool look_at(actor_t *me, candidate_t *candidate, int64_t *ret_next_ms) {
     server_t *s = actor_state(me);
     election_t *one = elections_of(&s->elections, candidate->role);
@@ -286,17 +322,66 @@ void leaders_stop(server_t *s) {
     elections_done(&s->elections);
 }
 
-// ---- nodes
-// ------------------------------------------------------------------------------------------
-void lives_on_alive(actor_t *me, const message_t *msg, const Api__NodeAlive *alive) {
+// ---- nodes --------------------------------------------------------------------------------------
+static void hear_node(actor_t *me, const char *node, uint64_t incarnation, int64_t heard_ms) {
     server_t *s = actor_state(me);
-    identity_t who = rights_identify(actor_arena(me), msg->from, msg->principal);
-    if (is_empty(alive->node) || (who.node && !streq(who.node, alive->node))) return;
-    if (!liveness_heard(&s->liveness, alive->node, alive->incarnation, actor_now_ms(me)))
+    if (is_empty(node)) return;
+    if (!liveness_heard(&s->liveness, node, incarnation, heard_ms))
         actor_count(me, "apiserver_nodes_refused_total", 1);
     // Who hears nothing new is not looked at: thousands of nodes say this several times a second.
     for (size_t i = 0; i < s->listening.len; i++)
-        if (listener_wants(&s->listening.at[i].listener, alive->node)) s->listeners_dirty = true;
+        if (listener_wants(&s->listening.at[i].listener, node)) s->listeners_dirty = true;
+}
+
+// The nodes heard since the last time, in one message.
+void lives_gossip(actor_t *me) {
+    server_t *s = actor_state(me);
+    arena_t *arena = actor_arena(me);
+    int64_t now_ms = actor_now_ms(me);
+    Api__NodeAges ages = API__NODE_AGES__INIT;
+    ages.ages = ARENA_ARRAY(arena, Api__NodeAge *, map_len(&s->liveness.nodes));
+    size_t at = 0;
+    const char *name;
+    void *value;
+    while (map_next(&s->liveness.nodes, &at, &name, &value)) {
+        const node_life_t *life = value;
+        if (life->heard_ms < s->gossiped_ms) continue;
+        Api__NodeAge *age = MSG_NEW(arena, Api__NodeAge, api__node_age__descriptor);
+        age->node = life->name;
+        age->age_ms = now_ms - life->heard_ms;
+        age->incarnation = life->incarnation;
+        ages.ages[ages.n_ages++] = age;
+    }
+    s->gossip_is_set = false;
+    s->gossiped_ms = now_ms;
+    for (size_t i = 0; ages.n_ages && i < s->peers.len; i++)
+        actor_tell(me, s->peers.at[i], &ages.base);
+}
+
+static void gossip_soon(actor_t *me) {
+    enum { GOSSIP_MS = 100 };
+    server_t *s = actor_state(me);
+    look_for_peers(me);
+    if (s->peers.len == 0 || s->gossip_is_set) return;
+    s->gossip_is_set = true;
+    actor_timer(me, TAG_GOSSIP, GOSSIP_MS);
+}
+
+void lives_on_alive(actor_t *me, const message_t *msg, const Api__NodeAlive *alive) {
+    identity_t who = rights_identify(actor_arena(me), msg->from, msg->principal);
+    if (who.node && !streq(who.node, or_empty(alive->node))) return;
+    hear_node(me, alive->node, alive->incarnation, actor_now_ms(me));
+    gossip_soon(me);
+}
+
+void lives_on_gossip(actor_t *me, const Api__NodeAges *ages) {
+    server_t *s = actor_state(me);
+    for (size_t i = 0; i < ages->n_ages; i++) {
+        const Api__NodeAge *age = ages->ages[i];
+        hear_node(me, or_empty(age->node), age->incarnation, actor_now_ms(me) - age->age_ms);
+    }
+    // What was heard by others needs not be told again.
+    if (!s->gossip_is_set) s->gossiped_ms = actor_now_ms(me);
 }
 
 void lives_open(actor_t *me, const message_t *msg, const Api__WatchNodeAges *open) {
@@ -358,8 +443,19 @@ void lives_close(server_t *s, uint64_t stream) {
     }
 }
 
+// A kubelet that goes on speaking is heard as a new one.
+void lives_forget(actor_t *me, bytes_t node) {
+    server_t *s = actor_state(me);
+    const char *name = arena_strndup(actor_arena(me), (const char *)node.at, node.len);
+    liveness_forget(&s->liveness, name);
+    for (size_t i = 0; i < s->listening.len; i++)
+        listener_forget(&s->listening.at[i].listener, name);
+}
+
 void lives_stop(server_t *s) {
     for (size_t i = 0; i < s->listening.len; i++) listener_done(&s->listening.at[i].listener);
     vec_done(&s->listening);
+    forget_peers(s);
+    vec_done(&s->peers);
     liveness_done(&s->liveness);
 }

@@ -35,8 +35,7 @@ void list_destroy(list_work_t **list) {
     free(one);
 }
 
-// ---- what is asked
-// ----------------------------------------------------------------------------------
+// ---- what is asked ------------------------------------------------------------------------------
 static const Meta__Status *options_invalid(arena_t *arena, const char *detail) {
     field_errors_t errors = {.arena = arena};
     field_forbidden(&errors, "resourceVersionMatch", detail);
@@ -114,9 +113,8 @@ void list_prepare(actor_t *me, job_t *job) {
         job_start(me, job);
 }
 
-// ---- the answer
-// ------------------------------------------------------------------------------------- The token
-// leads on as of now: whoever takes it gets the rest, of another revision.
+// ---- the answer ---------------------------------------------------------------------------------
+// The token leads on as of now: whoever takes it gets the rest, of another revision.
 static void fail_expired(actor_t *me, job_t *job) {
     arena_t *arena = actor_arena(me);
     const list_work_t *list = job->list;
@@ -222,8 +220,7 @@ void list_run(actor_t *me, job_t *job) {
         answer(me, job);
 }
 
-// ---- deletions of many
-// ------------------------------------------------------------------------------
+// ---- deletions of many --------------------------------------------------------------------------
 enum { SWEEP_AT_ONCE = 32 };
 
 struct sweep_work {

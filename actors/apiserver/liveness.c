@@ -12,7 +12,7 @@ void liveness_done(liveness_t *l) {
     map_done(&l->nodes);
 }
 
-bool liveness_heard(liveness_t *l, const char *node, uint64_t incarnation, int64_t now_ms) {
+bool liveness_heard(liveness_t *l, const char *node, uint64_t incarnation, int64_t heard_ms) {
     node_life_t *one = map_get(&l->nodes, node);
     if (!one && map_len(&l->nodes) >= LIVENESS_NODES_MAX) return false;
     if (!one) {
@@ -21,15 +21,25 @@ bool liveness_heard(liveness_t *l, const char *node, uint64_t incarnation, int64
         map_put(&l->nodes, node, one);
     }
     if (incarnation < one->incarnation) return true; // a buried life's last words
+    bool is_news = incarnation > one->incarnation || heard_ms > one->heard_ms;
     one->incarnation = incarnation;
-    one->heard_ms = now_ms;
+    if (is_news) one->heard_ms = heard_ms;
     return true;
+}
+
+void liveness_forget(liveness_t *l, const char *node) {
+    node_life_t *one = map_remove(&l->nodes, node);
+    if (!one) return;
+    free(one->name);
+    free(one);
 }
 
 // A map holds pointers: two addresses stand for the two facts.
 static const char told_alive, told_silent;
 
 void listener_done(listener_t *listener) { map_done(&listener->told); }
+
+void listener_forget(listener_t *listener, const char *node) { map_remove(&listener->told, node); }
 
 bool listener_wants(const listener_t *listener, const char *node) {
     return map_get(&listener->told, node) != &told_alive;

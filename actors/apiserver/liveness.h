@@ -19,8 +19,10 @@ typedef struct {
     map_t nodes;
 } liveness_t; // name -> node_life_t *
 void liveness_done(liveness_t *l);
-// False: too many nodes.
-bool liveness_heard(liveness_t *l, const char *node, uint64_t incarnation, int64_t now_ms);
+// False: too many nodes. Told late (by another API server), it counts from when it was heard.
+bool liveness_heard(liveness_t *l, const char *node, uint64_t incarnation, int64_t heard_ms);
+
+void liveness_forget(liveness_t *l, const char *node); // it is no node of the cluster any more
 
 // One listener's view: what it was told last.
 typedef struct {
@@ -28,6 +30,7 @@ typedef struct {
     map_t told; // name -> LISTENER_*; absent: never told
 } listener_t;
 void listener_done(listener_t *listener);
+void listener_forget(listener_t *listener, const char *node);
 // Would this node's sign of life be news to him (new, or back from silence)?
 bool listener_wants(const listener_t *listener, const char *node);
 

@@ -28,8 +28,7 @@ struct relay {
     blob_t *status;
 };
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static void chunks_done(chunk_list_t *chunks) {
     for (size_t i = 0; i < chunks->len; i++) blob_unref(&chunks->at[i].body);
     vec_done(chunks);
@@ -71,8 +70,7 @@ static relay_t *relay_of_stream(server_t *s, uint64_t stream) {
     return NULL;
 }
 
-// ---- passing on
-// -------------------------------------------------------------------------------------
+// ---- passing on ---------------------------------------------------------------------------------
 static void end_client(actor_t *me, relay_t *relay) {
     actor_stream_end_status(me, relay->client, relay->err, or_empty(relay->why),
                             blob_bytes(relay->status));
@@ -156,8 +154,7 @@ bool relay_close(actor_t *me, uint64_t stream) {
     return true;
 }
 
-// ---- opening
-// ----------------------------------------------------------------------------------------
+// ---- opening ------------------------------------------------------------------------------------
 typedef struct {
     const char *ns, *pod, *container, *sub, *verb;
 } target_t;

@@ -4,9 +4,8 @@
 #include "k8s/policy_v1.pb-c.h"
 #include <stddef.h>
 
-// ---- what is asked
-// ---------------------------------------------------------------------------------- Version "":
-// the first version of the group that has it.
+// ---- what is asked ------------------------------------------------------------------------------
+// Version "": the first version of the group that has it.
 static const kind_t *find_kind(const Api__Resource *resource) {
     if (!is_empty(resource->version))
         return kind_by_plural(or_empty(resource->group), resource->version,
@@ -131,9 +130,8 @@ bool request_needs_namespace(const request_t *r) {
     return r->stored->namespaced && !*r->sub && r->verb != VERB_GET && r->verb != VERB_DELETE;
 }
 
-// ---- names
-// ------------------------------------------------------------------------------------------ As
-// Kubernetes' name generator: 5 of these behind the base, which is cut to make room.
+// ---- names --------------------------------------------------------------------------------------
+// As Kubernetes' name generator: 5 of these behind the base, which is cut to make room.
 static const char *generate_name(arena_t *arena, const char *base, uint64_t dice) {
     static const char letters[] = "bcdfghjklmnpqrstvwxz2456789";
     enum { NAME_MAX_BYTES = 63, SUFFIX = 5 };
@@ -158,8 +156,7 @@ Meta__Status *request_name(arena_t *arena, request_t *r) {
     return NULL;
 }
 
-// ---- messages by reflection
-// -------------------------------------------------------------------------
+// ---- messages by reflection ---------------------------------------------------------------------
 ProtobufCMessage **object_slot(ProtobufCMessage *obj, const char *name) {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(obj->descriptor, name);
@@ -173,8 +170,7 @@ void *object_shallow(arena_t *arena, const ProtobufCMessage *obj) {
     return arena_dup(arena, obj, obj->descriptor->sizeof_message);
 }
 
-// ---- steps
-// ------------------------------------------------------------------------------------------
+// ---- steps --------------------------------------------------------------------------------------
 ProtobufCMessage *decide_unpack(deciding_t *d, const kind_t *k, ProtobufCBinaryData body) {
     why_t why;
     void *obj;
@@ -237,8 +233,7 @@ bool decide_allocate(deciding_t *d, ProtobufCMessage *obj, const ProtobufCMessag
     return false;
 }
 
-// ---- outcomes
-// ---------------------------------------------------------------------------------------
+// ---- outcomes -----------------------------------------------------------------------------------
 void decide_fail(deciding_t *d, Meta__Status *status) {
     *d->out = (decision_t){.kind = DECISION_FAIL, .status = status};
 }
@@ -256,8 +251,7 @@ void decide_reply(deciding_t *d, ProtobufCMessage *obj, Api__Outcome outcome) {
         .kind = DECISION_REPLY, .obj = obj, .revision = d->present->revision, .outcome = outcome};
 }
 
-// ---- transactions
-// -----------------------------------------------------------------------------------
+// ---- transactions -------------------------------------------------------------------------------
 static ProtobufCBinaryData binary(const char *text) {
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)text};
 }
@@ -383,8 +377,7 @@ void decide_remove(deciding_t *d, ProtobufCMessage *obj) {
                            .value = stored_form(d, obj)};
 }
 
-// ---- the decision
-// -----------------------------------------------------------------------------------
+// ---- the decision -------------------------------------------------------------------------------
 static void decide_get(deciding_t *d) {
     if (d->present->exists)
         decide_reply(d, d->present->obj, API__OUTCOME__UNCHANGED);
@@ -425,8 +418,7 @@ const ProtobufCMessage *request_answer(arena_t *arena, const request_t *r, Proto
     return r->asked == r->stored ? obj : r->asked->from_stored(arena, obj);
 }
 
-// ---- printing
-// ---------------------------------------------------------------------------------------
+// ---- printing -----------------------------------------------------------------------------------
 static const char *outcome_name(Api__Outcome outcome) {
     const ProtobufCEnumValue *value =
         protobuf_c_enum_descriptor_get_value(&api__outcome__descriptor, outcome);

@@ -44,13 +44,13 @@ enum {
 #define TAG_DRAIN      (20ull << 56) // timer: waits that must be answered
 #define TAG_ACTORS     (13ull << 56) // | job id: ListActors
 #define TAG_KILL       (14ull << 56) // | job id: KillActor
+#define TAG_GOSSIP     (15ull << 56) // timer: tell the other API servers who was heard
 #define TAG_KIND(tag)  ((tag) & (0xffull << 56))
 #define TAG_REST(tag)  ((tag) & ~(0xffull << 56))
 
 typedef VEC(uint64_t) id_list_t;
 
-// ---- jobs
-// -------------------------------------------------------------------------------------------
+// ---- jobs ---------------------------------------------------------------------------------------
 typedef enum { JOB_REQUEST, JOB_LIST, JOB_WATCH, JOB_REVISION, JOB_SWEEP, JOB_RELAY } job_kind_t;
 typedef enum {
     JOB_WAITS_READY,    // for the cache to be loaded
@@ -120,8 +120,7 @@ typedef struct {
     int64_t answer_by_ms;
 } candidate_t;
 
-// ---- the state
-// --------------------------------------------------------------------------------------
+// ---- the state ----------------------------------------------------------------------------------
 typedef struct {
     apiserver_args_t args;
     alloc_ranges_t ranges;
@@ -163,6 +162,9 @@ typedef struct {
     liveness_t liveness;
     VEC(listening_t) listening;
     bool listeners_dirty;
+    VEC(char *) peers; // the other API servers, as of peers_at_ms
+    int64_t peers_at_ms, gossiped_ms;
+    bool gossip_is_set;
 
     drains_t drains;
     traces_t traces;
@@ -171,8 +173,7 @@ typedef struct {
     uint64_t last_relay;
 } server_t;
 
-// ---- feed.c
-// -----------------------------------------------------------------------------------------
+// ---- feed.c -------------------------------------------------------------------------------------
 void feed_start(actor_t *me);
 void feed_on_page(actor_t *me, const Store__RangeReply *page);
 void feed_on_events(actor_t *me, const Store__WatchEvents *events);
@@ -208,8 +209,7 @@ void jobs_sweep(actor_t *me);
 void jobs_stop(server_t *s);
 void first_objects(actor_t *me); // namespaces, the kubernetes service
 
-// ---- lists.c
-// ----------------------------------------------------------------------------------------
+// ---- lists.c ------------------------------------------------------------------------------------
 void list_run(actor_t *me, job_t *job); // a slice
 void list_prepare(actor_t *me, job_t *job);
 void list_destroy(list_work_t **list);
@@ -218,16 +218,14 @@ void sweep_on_child(actor_t *me, uint64_t sweep, err_t err, const char *why, int
 void sweep_destroy(sweep_work_t **sweep);
 void actors_destroy(actors_work_t **actors); // actors.c
 
-// ---- watches.c
-// --------------------------------------------------------------------------------------
+// ---- watches.c ----------------------------------------------------------------------------------
 void watch_open(actor_t *me, const message_t *msg, const Api__Watch *watch);
 void watch_run(actor_t *me, job_t *job);
 void watches_flush(actor_t *me); // settle: a slice
 void watches_mark(actor_t *me);  // timer
 void watches_end_all(actor_t *me, err_t err, const char *why);
 
-// ---- leaders.c
-// --------------------------------------------------------------------------------------
+// ---- leaders.c ----------------------------------------------------------------------------------
 void leaders_on_elect(actor_t *me, const message_t *msg, const Api__Elect *elect);
 void leaders_on_renew(actor_t *me, const message_t *msg, const Api__Renew *renew);
 void leaders_on_swap(actor_t *me, uint64_t role,
@@ -237,13 +235,15 @@ void leaders_on_down(actor_t *me, const char *address);
 void leaders_look(actor_t *me); // timer: candidates whose answer is due
 void leaders_stop(server_t *s);
 void lives_on_alive(actor_t *me, const message_t *msg, const Api__NodeAlive *alive);
+void lives_on_gossip(actor_t *me, const Api__NodeAges *ages); // from another API server
+void lives_gossip(actor_t *me);                               // timer
 void lives_open(actor_t *me, const message_t *msg, const Api__WatchNodeAges *open);
 void lives_tell(actor_t *me); // settle, and timer
 void lives_close(server_t *s, uint64_t stream);
+void lives_forget(actor_t *me, bytes_t node); // the Node object is gone
 void lives_stop(server_t *s);
 
-// ---- relays.c
-// ---------------------------------------------------------------------------------------
+// ---- relays.c -----------------------------------------------------------------------------------
 void relay_open(actor_t *me, const message_t *msg, const ProtobufCMessage *body);
 void relay_run(actor_t *me, job_t *job);                // the pod can be looked up now
 void relay_on_chunk(actor_t *me, const message_t *msg); // from the kubelet

@@ -3,8 +3,7 @@
 
 typedef VEC(watcher_t *) watcher_list_t;
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static void watcher_destroy(watcher_t **one) {
     watcher_t *gone = x_steal(one);
     for (size_t i = gone->initial_at; i < gone->initial.len; i++)
@@ -83,8 +82,7 @@ void watchers_remove(watchers_t *w, uint64_t stream) {
     watcher_destroy(&one);
 }
 
-// ---- what is to be sent
-// -----------------------------------------------------------------------------
+// ---- what is to be sent -------------------------------------------------------------------------
 bool watcher_has_work(const watcher_t *one) {
     return one->given_up || one->initial_at < one->initial.len || one->mark_due ||
            one->queue_at < one->queue.len;
@@ -148,8 +146,7 @@ void watchers_offer(watchers_t *w, const kind_t *stored, change_t *ch) {
     if (was && !(now && streq(now, was))) offer_node(w, was, ch);
 }
 
-// ---- chunks
-// -----------------------------------------------------------------------------------------
+// ---- chunks -------------------------------------------------------------------------------------
 typedef struct {
     watcher_t *one;
     arena_t arena;

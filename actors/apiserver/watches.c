@@ -1,8 +1,7 @@
 // watches - streams of changes to clients.
 #include "actors/apiserver/server.h"
 
-// ---- opening
-// ----------------------------------------------------------------------------------------
+// ---- opening ------------------------------------------------------------------------------------
 static const Meta__Status *read_watch(actor_t *me, const message_t *msg, const Api__Watch *watch,
                                       arena_t *arena, selection_t *ret) {
     server_t *s = actor_state(me);
@@ -76,8 +75,7 @@ void watch_run(actor_t *me, job_t *job) {
     job_end(me, job);
 }
 
-// ---- sending
-// ----------------------------------------------------------------------------------------
+// ---- sending ------------------------------------------------------------------------------------
 static void give_up(actor_t *me, watcher_t *one) {
     server_t *s = actor_state(me);
     uint64_t stream = one->stream;

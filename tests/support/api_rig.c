@@ -4,8 +4,7 @@
 #include "runtime/api/kinds.h"
 #include <criterion/criterion.h>
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static void wait_for_first_objects(api_rig_t *rig) {
     for (int i = 0; i < 100; i++) {
         rig_get(rig, "v1", "Service", "default", "kubernetes");
@@ -112,8 +111,7 @@ void rig_wait_ready(api_rig_t *rig) {
     cr_assert_fail("the API server does not get ready: %s", why.text);
 }
 
-// ---- asking
-// -----------------------------------------------------------------------------------------
+// ---- asking -------------------------------------------------------------------------------------
 static const char *outcome_text(Api__Outcome outcome) {
     return protobuf_c_enum_descriptor_get_value(&api__outcome__descriptor, outcome)->name;
 }
@@ -278,8 +276,7 @@ const char *rig_field(api_rig_t *rig, const char *path) {
     return or_empty(msg_text_at(&rig->arena, rig->obj, path));
 }
 
-// ---- watching
-// ---------------------------------------------------------------------------------------
+// ---- watching -----------------------------------------------------------------------------------
 struct rig_watcher {
     rig_watch_t watch;
     const kind_t *kind;

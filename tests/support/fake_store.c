@@ -16,8 +16,7 @@ struct fake_store {
     int lose;
 };
 
-// ---- what it holds
-// ----------------------------------------------------------------------------------
+// ---- what it holds ------------------------------------------------------------------------------
 fake_store_t *fake_store_new(void) {
     fake_store_t *s = NEW(fake_store_t);
     s->revision = 1;
@@ -99,8 +98,7 @@ size_t fake_store_count(const fake_store_t *s, const char *prefix) {
     return count;
 }
 
-// ---- the actor
-// --------------------------------------------------------------------------------------
+// ---- the actor ----------------------------------------------------------------------------------
 typedef struct {
     uint64_t stream;
     char *key, *end;
@@ -319,8 +317,7 @@ static void on_timer(actor_t *me, uint64_t lease) {
     }
 }
 
-// ---- watches
-// ----------------------------------------------------------------------------------------
+// ---- watches ------------------------------------------------------------------------------------
 static void on_watch(actor_t *me, const message_t *msg, const void *body) {
     state_t *state = actor_state(me);
     fake_store_t *s = state->store;
@@ -397,8 +394,7 @@ static void settle(actor_t *me) {
                feed(me, &state->followers.at[i])) {}
 }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static err_t start(actor_t *me, const void *args, why_t *why) {
     ((state_t *)actor_state(me))->store = (fake_store_t *)args;
     return ERR_OK;

@@ -20,8 +20,7 @@ static void make_configs(api_rig_t *rig, int count) {
     }
 }
 
-// ---- lists
-// ------------------------------------------------------------------------------------------
+// ---- lists --------------------------------------------------------------------------------------
 Test(apiserver_reads, a_list_sees_every_write_that_was_answered)
 {
     api_rig_t *rig = rig_new(1);
@@ -160,8 +159,7 @@ Test(apiserver_reads, an_expired_token_gives_one_that_goes_on_inconsistently)
     ASSERT_NO_LEAKS();
 }
 
-// ---- watches
-// ----------------------------------------------------------------------------------------
+// ---- watches ------------------------------------------------------------------------------------
 Test(apiserver_reads, a_watch_starts_with_what_is_there_then_tells_changes)
 {
     api_rig_t *rig = rig_new(1);
@@ -268,8 +266,7 @@ Test(apiserver_reads, a_watcher_with_a_small_window_gets_everything_in_order)
     ASSERT_NO_LEAKS();
 }
 
-// ---- killed
-// -----------------------------------------------------------------------------------------
+// ---- killed -------------------------------------------------------------------------------------
 Test(apiserver_reads, killed_under_load_it_loses_nothing_and_watches_see_everything_once)
 {
     for (uint64_t seed = 1; seed <= 5; seed++) {
@@ -317,8 +314,7 @@ Test(apiserver_reads, a_write_whose_answer_was_lost_is_not_done_twice)
     ASSERT_NO_LEAKS();
 }
 
-// ---- limits
-// -----------------------------------------------------------------------------------------
+// ---- limits -------------------------------------------------------------------------------------
 Test(apiserver_reads, past_its_limits_it_says_so)
 {
     apiserver_args_t args = apiserver_args_default;

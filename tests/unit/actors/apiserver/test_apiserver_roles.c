@@ -414,3 +414,85 @@ Test(apiserver_roles, actors_are_objects_and_deleting_one_kills_it)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+// ---- several API servers ------------------------------------------------------------------------
+static void second_server(api_rig_t *rig) {
+    why_t why;
+    cr_assert_eq(sim_spawn(rig->sim, "m2", "api2", &apiserver_actor, "m2", &rig->args, &why),
+                 ERR_OK, "%s", why.text);
+    rig_run(rig, 100);
+}
+
+Test(apiserver_roles, a_leader_heard_by_one_api_server_is_heard_by_all)
+{
+    api_rig_t *rig = rig_new(1);
+    text_t story = TEXT_HEAP;
+    scribe_args_t args = {&story};
+    spawn(rig, "api", &scribe_actor, "a", &args); // with apiserver/m1
+    rig_run(rig, 100);
+    second_server(rig);
+    spawn(rig, "api2", &scribe_actor, "b", &args); // with apiserver/m2
+    rig_run(rig, 3000);
+    cr_expect_str_eq(text_str(&story), "a leads 1\n");
+    sim_crash_process(rig->sim, "api");
+    rig_run(rig, 1500);
+    cr_expect_str_eq(text_str(&story), "a leads 1\nb leads 2\n");
+    rig_destroy(&rig);
+    text_done(&story);
+    ASSERT_NO_LEAKS();
+}
+
+Test(apiserver_roles, a_node_heard_by_one_api_server_is_heard_by_all)
+{
+    api_rig_t *rig = rig_new(1);
+    second_server(rig);
+    text_t story = TEXT_HEAP;
+    ear_args_t args = {&story};
+    spawn(rig, "api2", &ear_actor, "ear", &args);
+    Api__NodeAlive alive = API__NODE_ALIVE__INIT;
+    alive.node = "n1";
+    alive.incarnation = 1;
+    for (int i = 0; i < 20; i++) {
+        sim_tell(rig->sim, "test/t", "apiserver/m1", &alive.base);
+        rig_run(rig, 200);
+    }
+    cr_expect_str_eq(text_str(&story), "n1 alive\n");
+    rig_run(rig, 2000);
+    cr_expect_str_eq(text_str(&story), "n1 alive\nn1 silent\n");
+    rig_destroy(&rig);
+    text_done(&story);
+    ASSERT_NO_LEAKS();
+}
+
+Test(apiserver_roles, two_api_servers_give_no_address_twice)
+{
+    api_rig_t *rig = rig_new(1);
+    second_server(rig);
+    for (int i = 0; i < 20; i++) {
+        Api__Resource resource = rig_resource(rig, "v1", "Service", "default", "");
+        Core__Service svc = CORE__SERVICE__INIT;
+        object_meta(&rig->arena, &svc.base)->name = arena_printf(&rig->arena, "s%d", i);
+        Core__ServiceSpec spec = CORE__SERVICE_SPEC__INIT;
+        Core__ServicePort port = CORE__SERVICE_PORT__INIT, *ports[1] = {&port};
+        port.has_port = true;
+        port.port = 80;
+        spec.type = "NodePort";
+        spec.n_ports = 1;
+        spec.ports = ports;
+        svc.spec = &spec;
+        bytes_t packed = msg_pack(&rig->arena, &svc.base);
+        Api__Create create = API__CREATE__INIT;
+        create.resource = &resource;
+        create.object = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
+        void *reply;
+        why_t why;
+        cr_assert_eq(sim_ask(rig->sim, "test/t", i % 2 ? "apiserver/m1" : "apiserver/m2",
+                             &create.base, 5000, &rig->arena, &api__reply__descriptor, &reply,
+                             &why),
+                     ERR_OK, "%s", why.text);
+    }
+    cr_expect_eq(fake_store_count(rig->store, "/troupe/alloc/port/"), 20);
+    cr_expect_eq(fake_store_count(rig->store, "/troupe/alloc/ip/"), 21);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
