@@ -206,6 +206,16 @@ static void report(actor_t *me, const pod_view_t *view) {
     actor_tell(me, self->kubelet, &tell.base);
 }
 
+// When a container that has just begun will be ready.
+static void wake_when_settled(const pod_view_t *view, pod_plan_t *plan) {
+    for (size_t i = 0; i < view->members_len && view->settle_ms; i++) {
+        const pod_container_t *c = pod_newest(view, &view->members[i]);
+        if (!c || c->state != CONTAINER_RUNNING) continue;
+        int64_t at_ms = pod_settled_at_ms(view, &view->members[i], c);
+        if (at_ms > view->now_ms && at_ms < plan->wake_ms) plan->wake_ms = at_ms;
+    }
+}
+
 static void settle(actor_t *me) {
     pod_t *self = actor_state(me);
     if (!self->pod) return;
@@ -234,6 +244,7 @@ static void settle(actor_t *me) {
         pod_probes_arm(me);
         report(me, &view);
         check_deadline(me, &plan);
+        wake_when_settled(&view, &plan);
     }
     if (held) plan.wake_ms = self->hold_until_ms;
     if (plan.wake_ms != INT64_MAX)

@@ -40,6 +40,10 @@ int64_t pod_restart_at_ms(const pod_member_t *m, const pod_container_t *ended) {
     return ended->finished_ms + m->crash_delay_ms;
 }
 
+int64_t pod_settled_at_ms(const pod_view_t *v, const pod_member_t *m, const pod_container_t *c) {
+    return m->spec->readinessprobe ? c->started_ms : c->started_ms + v->settle_ms;
+}
+
 static bool ended_well(const pod_container_t *c) {
     return c && c->state == CONTAINER_EXITED && c->exit_code == 0;
 }

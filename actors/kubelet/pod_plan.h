@@ -87,7 +87,10 @@ typedef struct {
     int64_t sandbox_retry_ms; // after a failed one: not before
     bool removed;             // the host's traces are removed
     bool final_;              // phase Succeeded or Failed was reported: nothing is started any more
-    pod_member_t *members;    // init containers in order, then containers in order
+    // How long a container without a readiness probe has to run before it counts as ready: one that
+    // dies at once is never sent a request, and a server gets the time to listen.
+    int64_t settle_ms;
+    pod_member_t *members; // init containers in order, then containers in order
     size_t members_len;
     pod_container_t *containers;
     size_t containers_len;
@@ -136,6 +139,10 @@ const pod_container_t *pod_newest(const pod_view_t *view, const pod_member_t *me
 bool pod_restarts(const pod_view_t *view, const pod_member_t *member, int exit_code);
 // When its next start is due.
 int64_t pod_restart_at_ms(const pod_member_t *member, const pod_container_t *ended);
+// From when on a running container may be ready: at once with a readiness probe, which then
+// decides.
+int64_t pod_settled_at_ms(const pod_view_t *view, const pod_member_t *member,
+                          const pod_container_t *running);
 // Every container has ended for good (or never may start): the phase is final.
 bool pod_is_over(const pod_view_t *view, bool *ret_failed);
 // All init containers are through.

@@ -200,6 +200,7 @@ pod_view_t pod_view_of(pod_t *self, actor_t *me) {
         .sandbox_busy = self->sandbox_busy,
         .sandbox_retry_ms = self->sandbox_retry_ms,
         .removed = self->removed,
+        .settle_ms = self->args->kubelet->simulated ? 0 : POD_SETTLE_MS,
         .final_ = self->final_,
         .members = self->members.at,
         .members_len = self->members.len,

@@ -19,6 +19,7 @@ enum {
     POD_STOP_SLACK_MS = 15 * 1000,
     POD_DRAIN_TIMEOUT_MS = 2500, // the API server gives up after two seconds
     POD_HOLD_MS = 1000,          // after something failed that must be tried again
+    POD_SETTLE_MS = 100,
     POD_SANDBOX_LOOK_MS = 30,
     POD_EXIT_LOOK_MS = 250, // an exit that no further event confirmed
     POD_RETRY_FIRST_MS = 1000,

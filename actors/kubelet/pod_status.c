@@ -94,10 +94,11 @@ static Core__ContainerState *state_of(reporter_t *r, const pod_member_t *m,
                          NULL);
 }
 
-static bool is_ready(const pod_member_t *m, const pod_container_t *c) {
+static bool is_ready(reporter_t *r, const pod_member_t *m, const pod_container_t *c) {
     if (!c) return false;
     if (m->is_init && !m->is_sidecar) return c->state == CONTAINER_EXITED && c->exit_code == 0;
-    return c->state == CONTAINER_RUNNING && m->ready;
+    return c->state == CONTAINER_RUNNING && m->ready &&
+           pod_settled_at_ms(r->v, m, c) <= r->v->now_ms;
 }
 
 static Core__ContainerStatus *container_status(reporter_t *r, const pod_member_t *m) {
@@ -111,7 +112,7 @@ static Core__ContainerStatus *container_status(reporter_t *r, const pod_member_t
     s->has_restartcount = s->has_ready = s->has_started = true;
     s->restartcount = (int32_t)(c && c->attempt > m->restarts ? c->attempt : m->restarts);
     s->state = state_of(r, m, c);
-    s->ready = is_ready(m, c);
+    s->ready = is_ready(r, m, c);
     s->started = c && c->state == CONTAINER_RUNNING && m->started;
     s->laststate = MSG_NEW(r->arena, Core__ContainerState, core__container_state__descriptor);
     if (!s->state->terminated) {
@@ -175,7 +176,7 @@ static const char *names_without(reporter_t *r, bool of_init, const char *prefix
         if (of_init ? !m->is_init : m->is_init && !m->is_sidecar) continue;
         const pod_container_t *c = pod_newest(r->v, m);
         bool good = of_init && m->is_sidecar ? c && c->state == CONTAINER_RUNNING && m->started
-                                             : is_ready(m, c);
+                                             : is_ready(r, m, c);
         if (!good) text_addf(&names, "%s%s", names.len ? " " : "", m->spec->name);
     }
     return names.len ? arena_printf(r->arena, "%s: [%s]", prefix, names.at) : NULL;

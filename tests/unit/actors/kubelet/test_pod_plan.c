@@ -366,6 +366,22 @@ Test(pod_status, a_condition_keeps_its_time_while_it_keeps_its_status)
     ASSERT_NO_LEAKS();
 }
 
+Test(pod_status, a_container_without_a_probe_is_ready_once_it_has_settled)
+{
+    scene_t s;
+    open_scene(&s);
+    add_member(&s, "a");
+    add_sandbox(&s, "s0 0 ready");
+    add_container(&s, "c0 s0 a 0 running");
+    s.view.settle_ms = 100;
+    s.containers[0].started_ms = NOW - 99;
+    cr_expect_not(status_of(&s, NULL)->containerstatuses[0]->ready);
+    s.containers[0].started_ms = NOW - 100;
+    cr_expect(status_of(&s, NULL)->containerstatuses[0]->ready);
+    arena_done(&s.arena);
+    ASSERT_NO_LEAKS();
+}
+
 Test(pod_status, a_phase_never_goes_back)
 {
     scene_t s;
