@@ -505,9 +505,8 @@ static void on_request(stage_t *s, actor_t *a, const envelope_t *env) {
         message_t msg = message_of(env, 0, 0);
         actor_fail(a, &msg, err, why);
     } else {
-        a->dead_letters++;
         s->counts.dead_letters++;
-        log_warn("bus", "%s", why);
+        if (is_worth_a_line(++a->dead_letters)) log_warn("bus", "%s", why);
     }
     free(why);
 }

@@ -236,6 +236,9 @@ static bool drop_oldest_tell(stage_t *s, actor_t *a) {
     return false;
 }
 
+// The 1st, 2nd, 4th, 8th … of something that a stranger may repeat without end.
+bool is_worth_a_line(uint32_t count) { return (count & (count - 1)) == 0; }
+
 void stage_place(stage_t *s, actor_t *a, envelope_t **env) {
     envelope_t *e = *env;
     if (a->life != LIFE_ALIVE && a->life != LIFE_STARTING) {
@@ -255,10 +258,9 @@ void stage_place(stage_t *s, actor_t *a, envelope_t **env) {
         bool room =
             a->def->when_full == MAILBOX_FULL_DROP_OLDEST && !e->is_ask && drop_oldest_tell(s, a);
         if (!room) {
-            if (!e->is_ask && a->dead_letters++ == 0)
-                log_warn(a->name->text,
-                         "mailbox is full (%zu): %s from %s is dropped, more are counted", max,
-                         envelope_type(e), e->from->text);
+            if (!e->is_ask && is_worth_a_line(++a->dead_letters))
+                log_warn(a->name->text, "mailbox is full (%zu): %s from %s is dropped, %u by now",
+                         max, envelope_type(e), e->from->text, a->dead_letters);
             stage_refuse(s, env, ERR_OVERLOADED, "mailbox is full");
             return;
         }
@@ -367,6 +369,7 @@ static void carry(stage_t *s, envelope_t **env) {
     uint64_t trace = s->trace_id;
     stage_touch(s, link);
     stage_enqueue(s, link); // its settle flushes what it took
+    s->running = link;
     err_t err = link->gateway->carry(link, env);
     s->running = sender;
     s->trace_id = trace;
@@ -559,6 +562,8 @@ static void run_settles(stage_t *s) {
             stage_call_begin(s, a, a->trace_id ? a->trace_id : stage_new_trace(s));
             a->def->settle(a);
             stage_call_end(s, a);
+        } else if (a->life == LIFE_ALIVE && a->exiting) {
+            life_end(s, a); // it said so while another's call ran: a link's carry
         }
     }
 }

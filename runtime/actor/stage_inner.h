@@ -152,6 +152,7 @@ struct stage {
 };
 
 // ---- stage.c -----------------------------------------------------------------------------------
+bool is_worth_a_line(uint32_t count);
 void stage_touch(stage_t *s, actor_t *a);   // it runs in this round: give it an arena
 void stage_enqueue(stage_t *s, actor_t *a); // it has something to do in the next round
 void stage_route(stage_t *s, actor_t *from, const char *to, envelope_t **env); // *taken*
