@@ -2,8 +2,8 @@
 #include "runtime/api/codec.h"
 #include "runtime/api/json_read.h"
 
-// ---- printing
-// ------------------------------------------------------------------------------------ kubectl
+// ---- printing -----------------------------------------------------------------------------------
+// kubectl
 // prints what it got as a tree of Go maps: the same fields, keys sorted.
 static node_t *tree_of(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj) {
     text_t json = TEXT_HEAP;

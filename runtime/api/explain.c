@@ -61,8 +61,8 @@ static const char *type_name(arena_t *arena, const item_t *item) {
     return arena_printf(arena, "<%s%s>", form, value_name(item, f));
 }
 
-// ---- what is shown
-// ----------------------------------------------------------------------------------- The i-th
+// ---- what is shown ------------------------------------------------------------------------------
+// The i-th
 // field in alphabetical order, TypeMeta's two among them.
 static bool item_at(const api_type_t *type, size_t i, item_t *ret_item) {
     static const char *const META[] = {"apiVersion", "kind"};
@@ -149,8 +149,8 @@ static void add_fields(arena_t *arena, text_t *out, const api_type_t *type, bool
     }
 }
 
-// ---- the whole
-// --------------------------------------------------------------------------------------- Follows
+// ---- the whole ----------------------------------------------------------------------------------
+// Follows
 // the path; `ret_item` is the last step, its name NULL for the kind itself.
 static err_t follow(const kind_t *k, const char *path, item_t *ret_item,
                     const api_type_t **ret_type, why_t *why) {

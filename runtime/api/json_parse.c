@@ -36,8 +36,8 @@ static void skip_space(parser_t *p) {
     }
 }
 
-// ---- strings
-// ------------------------------------------------------------------------------------- What stops
+// ---- strings ------------------------------------------------------------------------------------
+// What stops
 // the fast walk through a string: quote, backslash, control characters.
 static const bool STOPS[256] = {['"'] = true, ['\\'] = true, [0 ... 0x1f] = true};
 

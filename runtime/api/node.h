@@ -30,8 +30,8 @@ struct node {
     };
 };
 
-// ---- reading
-// ------------------------------------------------------------------------------------- `nodes_max`
+// ---- reading ------------------------------------------------------------------------------------
+// `nodes_max`
 // bounds the tree. ERR_MALFORMED, ERR_TOO_LARGE; the why begins with "line N: ". Keys may repeat:
 // whoever gives them a meaning decides. Invalid UTF-8 and NUL are refused.
 err_t node_parse_json(arena_t *arena, const char *text, size_t len, size_t nodes_max,

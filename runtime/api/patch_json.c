@@ -3,8 +3,8 @@
 #include "runtime/api/patch.h"
 #include "runtime/api/patch_tree.h"
 
-// ---- merge patch
-// ----------------------------------------------------------------------------------- A value for a
+// ---- merge patch --------------------------------------------------------------------------------
+// A value for a
 // place where nothing stood: the nulls in its maps mean absence there as well.
 static node_t *without_nulls(arena_t *arena, const node_t *value) {
     node_t *copy = arena_dup(arena, value, sizeof *value);

@@ -121,8 +121,8 @@ static err_t check_items(merge_t *m, const node_t *list, const char *merge_key) 
     return ERR_OK;
 }
 
-// ---- copies of what a patch adds
-// ------------------------------------------------------------------- Without directives and nulls;
+// ---- copies of what a patch adds ----------------------------------------------------------------
+// Without directives and nulls;
 // NULL when nothing is left to add.
 static node_t *clean(arena_t *arena, const node_t *value) {
     if (value->type == NODE_NULL) return NULL;

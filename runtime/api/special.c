@@ -2,8 +2,8 @@
 #include "k8s/resource.pb-c.h"
 #include "k8s/runtime.pb-c.h"
 
-// ---- time
-// ---------------------------------------------------------------------------------------- Days of
+// ---- time ---------------------------------------------------------------------------------------
+// Days of
 // the proleptic Gregorian calendar since 1970-01-01 and back, in eras of 400 years (H. Hinnant,
 // chrono-compatible low-level date algorithms).
 enum { DAYS_PER_ERA = 146097, DAYS_TO_1970 = 719468, SECONDS_PER_DAY = 86400 };

@@ -199,8 +199,8 @@ Test(codec, depth_and_number_of_values_are_bounded)
     ASSERT_NO_LEAKS();
 }
 
-// ---- manifests
-// ----------------------------------------------------------------------------------- Reads a file
+// ---- manifests ----------------------------------------------------------------------------------
+// Reads a file
 // and prints what came of it: one line of JSON per object, or the error.
 static const char *read_manifests(arena_t *a, const char *text) {
     manifests_t found;
