@@ -120,6 +120,8 @@ void controller_event(controller_t *c, const kind_t *k, const ProtobufCMessage *
 // ----------------------------------------------------------- The owner that controls it, or NULL.
 bool kind_has_verb(const kind_t *k, const char *verb);
 const Meta__OwnerReference *owner_that_controls(const Meta__ObjectMeta *meta);
+bool object_owners_equal(const Meta__ObjectMeta *a, const Meta__ObjectMeta *b);
+bool object_labels_equal(const Meta__ObjectMeta *a, const Meta__ObjectMeta *b);
 bool owner_is(const Meta__OwnerReference *ref, const char *group,
               const char *kind); // any version of the group
 bool pod_is_ready(const Core__Pod *pod);

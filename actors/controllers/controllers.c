@@ -19,6 +19,24 @@ const Meta__OwnerReference *owner_that_controls(const Meta__ObjectMeta *meta) {
     return NULL;
 }
 
+bool object_owners_equal(const Meta__ObjectMeta *a, const Meta__ObjectMeta *b) {
+    if (a->n_ownerreferences != b->n_ownerreferences) return false;
+    for (size_t i = 0; i < a->n_ownerreferences; i++)
+        if (!msg_equal(&a->ownerreferences[i]->base, &b->ownerreferences[i]->base)) return false;
+    return true;
+}
+
+bool object_labels_equal(const Meta__ObjectMeta *a, const Meta__ObjectMeta *b) {
+    if (a->n_labels != b->n_labels) return false;
+    for (size_t i = 0; i < a->n_labels; i++) {
+        const Meta__ObjectMeta__LabelsEntry *x = a->labels[i], *y = b->labels[i];
+        if (!streq(or_empty(x->key), or_empty(y->key)) ||
+            !streq(or_empty(x->value), or_empty(y->value)))
+            return false;
+    }
+    return true;
+}
+
 bool owner_is(const Meta__OwnerReference *ref, const char *group, const char *kind) {
     if (!ref || !streq(or_empty(ref->kind), kind)) return false;
     const char *version = or_empty(ref->apiversion), *slash = strchr(version, '/');

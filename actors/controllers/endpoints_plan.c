@@ -108,9 +108,7 @@ bool endpoints_pods_alike(const Core__Pod *a, const Core__Pod *b) {
     if (!ma->deletiontimestamp != !mb->deletiontimestamp ||
         !streq(or_empty(ma->uid), or_empty(mb->uid)))
         return false;
-    if (ma->n_labels != mb->n_labels) return false;
-    for (size_t i = 0; i < ma->n_labels; i++)
-        if (!msg_equal(&ma->labels[i]->base, &mb->labels[i]->base)) return false;
+    if (!object_labels_equal(ma, mb)) return false;
     return streq(a->spec ? or_empty(a->spec->nodename) : "",
                  b->spec ? or_empty(b->spec->nodename) : "");
 }

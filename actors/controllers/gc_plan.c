@@ -98,6 +98,16 @@ static void touch_waiting_owners(gc_graph_t *g, const gc_node_t *n, const touche
     }
 }
 
+// Same owners, same finalizers, same fate: nothing that the graph cares for has changed.
+static bool is_alike(const record_t *was, const record_t *is) {
+    const Meta__ObjectMeta *a = object_meta_read(was->object), *b = object_meta_read(is->object);
+    if (!a->deletiontimestamp != !b->deletiontimestamp || a->n_finalizers != b->n_finalizers)
+        return false;
+    for (size_t i = 0; i < a->n_finalizers; i++)
+        if (!streq(or_empty(a->finalizers[i]), or_empty(b->finalizers[i]))) return false;
+    return object_owners_equal(a, b);
+}
+
 void gc_graph_change(gc_graph_t *g, const kind_t *kind, const record_t *was, const record_t *is,
                      void (*touch)(void *arg, const char *uid), void *arg) {
     toucher_t t = {touch, arg};
@@ -109,6 +119,11 @@ void gc_graph_change(gc_graph_t *g, const kind_t *kind, const record_t *was, con
     const char *uid = is ? is->uid : was->uid;
     if (!*uid) return;
     gc_node_t *n = node_of(g, uid);
+    if (n->record && is && is_alike(n->record, is)) { // nearly every change
+        record_unref(&n->record);
+        n->record = record_ref(is);
+        return;
+    }
     if (n->record) {
         touch_waiting_owners(g, n, &t);
         unlink_owners(g, n);

@@ -2,12 +2,12 @@
 // node's name.
 //
 // The API servers hear the nodes and say who has fallen silent (WatchNodeAges). A node that no API
-// server has ever mentioned is given UNHEARD_GRACE_MS from the stream's beginning, so that a new
-// API server does not make every node silent. While the stream is away nothing is decided.
+// server has ever mentioned is given node_unheard_after_ms from the stream's beginning, so that a
+// new API server does not make every node silent. While the stream is away nothing is decided.
 #include "actors/controllers/nodelife_plan.h"
 #include "actors/controllers/rows.h"
 
-enum { UNHEARD_GRACE_MS = 10 * 1000, MOST_PERCENT = 55 };
+enum { MOST_PERCENT = 55 };
 
 typedef struct {
     map_t voices;               // node -> (void *)(VOICE_…)
@@ -55,7 +55,7 @@ static void on_ages(controller_t *c, const Api__NodeAges *ages) {
         state->voices = (map_t){0};
         state->listening_since_ms =
             controller_hears_nodes(c) ? actor_now_ms(controller_actor(c)) : 0;
-        if (state->listening_since_ms) touch_all(c, UNHEARD_GRACE_MS + 1);
+        if (state->listening_since_ms) touch_all(c, controller_args(c)->node_unheard_after_ms + 1);
         return;
     }
     for (size_t i = 0; i < ages->n_ages; i++) {
@@ -78,8 +78,9 @@ static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_vo
     int64_t age_ms = actor_wall_ms(controller_actor(c)) -
                      time_wall_ms(object_meta_read(node->object)->creationtimestamp);
     if (now_ms - age_ms > since_ms) since_ms = now_ms - age_ms;
-    if (now_ms - since_ms <= UNHEARD_GRACE_MS) {
-        controller_touch_after(c, node->key, UNHEARD_GRACE_MS - (now_ms - since_ms) + 1);
+    int64_t left_ms = since_ms + controller_args(c)->node_unheard_after_ms - now_ms;
+    if (left_ms >= 0) {
+        controller_touch_after(c, node->key, left_ms + 1);
         return false;
     }
     *ret_voice = NODE_SILENT;

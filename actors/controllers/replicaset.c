@@ -63,7 +63,19 @@ static void touch_owner(controller_t *c, const record_t *pod) {
             controller_touch_record(c, sets.at[i]);
 }
 
+// Would a set see no difference between these two states of a pod? Most changes are like that: a
+// pod gets its node, a container its id.
+static bool is_alike(const record_t *was, const record_t *is) {
+    const Core__Pod *a = RECORD_AS(Core__Pod, was), *b = RECORD_AS(Core__Pod, is);
+    const Meta__ObjectMeta *ma = object_meta_read(was->object), *mb = object_meta_read(is->object);
+    return streq(was->uid, is->uid) && pod_ready_since_ms(a) == pod_ready_since_ms(b) &&
+           pod_has_ended(a) == pod_has_ended(b) &&
+           !ma->deletiontimestamp == !mb->deletiontimestamp && object_labels_equal(ma, mb) &&
+           object_owners_equal(ma, mb);
+}
+
 static void on_pod(void *arg, const record_t *was, const record_t *is) {
+    if (was && is && is_alike(was, is)) return;
     if (was) touch_owner(arg, was);
     if (is) touch_owner(arg, is);
 }

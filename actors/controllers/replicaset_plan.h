@@ -8,7 +8,9 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/text.h"
 
-enum { REPLICASET_BURST_MAX = 128 }; // creations or deletions in one plan; the next goes on
+enum {
+    REPLICASET_BURST_MAX = 500
+}; // creations or deletions in one plan (Kubernetes'); the next goes on
 
 typedef struct {
     const Apps__ReplicaSet *set;

@@ -3,7 +3,10 @@
 // creates one pod after another and watches for its spec.nodeName. Prints p50 and p99 against the
 // target.
 //
-//     build/release/bin/bench_bind [PODS] [NODES]       default 500 pods, 10 nodes
+//     build/release/bin/bench_bind [PODS] [NODES] [REPLICAS]   default 500 pods, 10 nodes, none
+//
+// With REPLICAS it then makes a Deployment of so many pods and prints how many a second are made by
+// the controllers and bound.
 #include "actors/apiserver/apiserver_actor.h"
 #include "actors/controllers/controllers_actor.h"
 #include "actors/scheduler/scheduler_actor.h"
@@ -56,6 +59,9 @@ static void start_cluster(const char *folder, process_t **ret) {
     static disk_args_t disk;
     static store_args_t store;
     static char endpoint[200];
+    static controllers_args_t controllers;
+    controllers = controllers_args_default;
+    controllers.node_unheard_after_ms = INT32_MAX; // nobody speaks for these nodes
     disk = (disk_args_t){.data_dir = folder, .member = "bench"};
     store = (store_args_t){.data_dir = folder, .member = "bench"};
     snprintf(endpoint, sizeof endpoint, "ipc://%s/bench.sock", folder);
@@ -72,8 +78,7 @@ static void start_cluster(const char *folder, process_t **ret) {
         err = process_spawn(p, "control", &apiserver_actor, "bench", &apiserver_args_default, NULL,
                             &why);
     if (!err)
-        err = process_spawn(p, "control", &controllers_actor, "bench", &controllers_args_default,
-                            NULL, &why);
+        err = process_spawn(p, "control", &controllers_actor, "bench", &controllers, NULL, &why);
     if (!err)
         err = process_spawn(p, "control", &scheduler_actor, "bench", &scheduler_args_default, NULL,
                             &why);
@@ -121,6 +126,45 @@ static void wait_bound(client_stream_t *watch, const char *name) {
     }
 }
 
+// Pods that the watch has shown on a node, each once: the binding is the only change there is.
+static long count_bound(client_stream_t *watch) {
+    arena_t chunk_arena = {0};
+    void *chunk;
+    failure_t failure;
+    long bound = 0;
+    if (client_next(watch, &chunk_arena, &api__watch_events__descriptor, WAIT_MS, &chunk, &failure))
+        die("watch", "no binding in time");
+    const Api__WatchEvents *events = chunk;
+    for (size_t i = 0; i < events->n_events; i++) {
+        const Api__WatchEvent *event = events->events[i];
+        if (event->type != API__WATCH_EVENT__TYPE__MODIFIED) continue;
+        const Core__Pod *pod = msg_unpack_own(&chunk_arena, &core__pod__descriptor,
+                                              (bytes_t){event->object.data, event->object.len});
+        bound += pod && pod->spec && !is_empty(pod->spec->nodename);
+    }
+    arena_done(&chunk_arena);
+    return bound;
+}
+
+static void measure_deployment(client_stream_t *watch, long replicas, long nodes) {
+    const char *text =
+        arena_printf(&arena,
+                     "{\"apiVersion\":\"apps/"
+                     "v1\",\"kind\":\"Deployment\",\"metadata\":{\"name\":\"web\"},\"spec\":{"
+                     "\"replicas\":%ld,\"selector\":{\"matchLabels\":{\"app\":\"web\"}},"
+                     "\"template\":{\"metadata\":{"
+                     "\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":[{\"name\":\"c\","
+                     "\"image\":\"nginx\","
+                     "\"resources\":{\"requests\":{\"cpu\":\"10m\",\"memory\":\"16Mi\"}}}]}}}}",
+                     replicas);
+    int64_t begun = clock_monotonic_us();
+    create("apps/v1", "Deployment", text, "");
+    for (long bound = 0; bound < replicas;) bound += count_bound(watch);
+    double seconds = (double)(clock_monotonic_us() - begun) / 1e6;
+    printf("a deployment of %ld, %ld nodes: made and bound in %.2f s, %.0f pods/s\n", replicas,
+           nodes, seconds, (double)replicas / seconds);
+}
+
 static int order(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
@@ -128,9 +172,10 @@ static int order(const void *a, const void *b) {
 
 int main(int argc, char **argv) {
     long pods = argc > 1 ? strtol(argv[1], NULL, 10) : PODS_DEFAULT,
-         nodes = argc > 2 ? strtol(argv[2], NULL, 10) : NODES_DEFAULT;
-    if (pods < 1 || pods > 100000 || nodes < 1 || nodes > 5000)
-        die("usage", "bench_bind [PODS] [NODES]");
+         nodes = argc > 2 ? strtol(argv[2], NULL, 10) : NODES_DEFAULT,
+         replicas = argc > 3 ? strtol(argv[3], NULL, 10) : 0;
+    if (pods < 1 || pods > 100000 || nodes < 1 || nodes > 5000 || replicas < 0)
+        die("usage", "bench_bind [PODS] [NODES] [REPLICAS]");
     log_set_level(LOG_LEVEL_ERROR);
     char folder[] = "/tmp/bench-bind-XXXXXX";
     if (!mkdtemp(folder)) die("folder", folder);
@@ -168,6 +213,7 @@ int main(int argc, char **argv) {
            "against 3 ms: %.2fx)\n",
            nodes, (double)p50 / 1e3, (double)p99 / 1e3, (double)pods / seconds,
            (double)p50 / TARGET_P50_US);
+    if (replicas) measure_deployment(stream, replicas, nodes);
     client_close(&stream);
     client_destroy(&client);
     process_stop(cluster);
