@@ -10,6 +10,7 @@
 enum {
     TAG_NODE = 1,
     TAG_PODS,
+    TAG_SELF,
     TAG_WRITE,
     TAG_ALIVE,
     TAG_QUEUE,
@@ -17,10 +18,14 @@ enum {
     NODE_RETRY_MS = 100
 };
 
+#define SELF "the node itself"
+
 typedef struct {
     fake_kubelet_args_t args;
     actor_t *me;
     informer_t *pods;
+    informer_t *self; // the node's own object
+    char *self_selector;
     workqueue_t due; // "ns/name": something is to be done about the pod
     char *selector;
     bool registered;
@@ -51,9 +56,38 @@ static void say_alive(fake_kubelet_t *self) {
     actor_timer(self->me, TAG_ALIVE, ALIVE_MS);
 }
 
+// Running and ready: else somebody (a controller that could not hear the node) has said otherwise.
 static bool is_running(const record_t *r) {
     const Core__Pod *pod = RECORD_AS(Core__Pod, r);
-    return pod->status && streq(or_empty(pod->status->phase), "Running");
+    const Core__PodCondition *ready = pod_condition(pod, "Ready");
+    return pod->status && streq(or_empty(pod->status->phase), "Running") && ready &&
+           streq(or_empty(ready->status), "True");
+}
+
+static bool is_ready(const Core__Node *node) {
+    for (size_t i = 0; node->status && i < node->status->n_conditions; i++)
+        if (streq(or_empty(node->status->conditions[i]->type), "Ready"))
+            return streq(or_empty(node->status->conditions[i]->status), "True");
+    return false;
+}
+
+static void say_ready(fake_kubelet_t *self) {
+    char when[TIME_TEXT_MAX];
+    const char *json = arena_printf(
+        actor_arena(self->me),
+        "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"reason\":"
+        "\"KubeletReady\",\"lastTransitionTime\":\"%s\"}]}}",
+        clock_rfc3339(actor_wall_ms(self->me), when));
+    api_patch(self->me, node_kind(), "", actor_name(self->me), "status",
+              API__PATCH__TYPE__STRATEGIC, json, 0, TAG_WRITE);
+}
+
+// A node that was given up while it was not heard says that it is there; again and again until the
+// watch shows it.
+static void on_self(void *arg, const record_t *was, const record_t *is) {
+    fake_kubelet_t *self = arg;
+    if (is && !is_ready(RECORD_AS(Core__Node, is)))
+        workqueue_add_after(&self->due, SELF, actor_now_ms(self->me), 100);
 }
 
 static void on_pod(void *arg, const record_t *was, const record_t *is) {
@@ -86,6 +120,15 @@ static void run(fake_kubelet_t *self, const record_t *r) {
 static void settle(actor_t *me) {
     fake_kubelet_t *self = actor_state(me);
     for (const char *key; (key = workqueue_next(&self->due, actor_now_ms(me)));) {
+        if (streq(key, SELF)) {
+            const record_t *node = informer_get(self->self, "", actor_name(me));
+            if (node && !is_ready(RECORD_AS(Core__Node, node))) {
+                say_ready(self);
+                workqueue_add_after(&self->due, key, actor_now_ms(me), 1000);
+            }
+            workqueue_finish(&self->due, key);
+            continue;
+        }
         const record_t *r = informer_get_key(self->pods, key);
         bool is_leaving = r && object_meta_read(r->object)->deletiontimestamp;
         if (is_leaving)
@@ -108,7 +151,9 @@ static void on_reply(actor_t *me, const message_t *msg, const void *body) {
 
 static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     fake_kubelet_t *self = actor_state(me);
-    if (informer_handle(self->pods, me, msg, body) || msg->tag != TAG_NODE) return;
+    if (informer_handle(self->pods, me, msg, body) || informer_handle(self->self, me, msg, body) ||
+        msg->tag != TAG_NODE)
+        return;
     api_failure_t failure = api_failure(actor_arena(me), body);
     if (failure.err == ERR_EXISTS)
         self->registered = true;
@@ -118,12 +163,12 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
 
 static void on_stream(actor_t *me, const message_t *msg, const void *body) {
     fake_kubelet_t *self = actor_state(me);
-    informer_handle(self->pods, me, msg, body);
+    if (!informer_handle(self->pods, me, msg, body)) informer_handle(self->self, me, msg, body);
 }
 
 static void on_timer(actor_t *me, uint64_t tag) {
     fake_kubelet_t *self = actor_state(me);
-    if (informer_timer(self->pods, me, tag)) return;
+    if (informer_timer(self->pods, me, tag) || informer_timer(self->self, me, tag)) return;
     if (tag == TAG_NODE) register_node(self);
     if (tag == TAG_ALIVE) say_alive(self);
 }
@@ -141,6 +186,11 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
         &(informer_spec_t){.kind = pod_kind(), .field_selector = self->selector, .tag = TAG_PODS});
     informer_subscribe(self->pods, on_pod, self);
     informer_start(self->pods, me);
+    self->self_selector = str_printf("metadata.name=%s", actor_name(me));
+    self->self = informer_new(&(informer_spec_t){
+        .kind = node_kind(), .field_selector = self->self_selector, .tag = TAG_SELF});
+    informer_subscribe(self->self, on_self, self);
+    informer_start(self->self, me);
     register_node(self);
     say_alive(self);
     return ERR_OK;
@@ -149,6 +199,8 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
 static void stop(actor_t *me) {
     fake_kubelet_t *self = actor_state(me);
     informer_destroy(&self->pods);
+    informer_destroy(&self->self);
+    free(self->self_selector);
     workqueue_done_all(&self->due);
     free(self->selector);
 }

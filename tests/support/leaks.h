@@ -4,7 +4,8 @@
 #include <criterion/criterion.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
-#define ASSERT_NO_LEAKS() cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "the test left memory behind")
+#define ASSERT_NO_LEAKS() \
+    cr_assert_eq(__lsan_do_recoverable_leak_check(), 0, "the test left memory behind")
 #else
 #define ASSERT_NO_LEAKS() ((void)0)
 #endif

@@ -1,0 +1,121 @@
+// The cluster of test_cluster under a bad network: messages lost, late, doubled and cut off, two
+// API servers that clients change between, masters that die. What is wished for comes about.
+#include "tests/support/cluster.h"
+#include "tests/support/leaks.h"
+#include <criterion/criterion.h>
+
+static const Actor__FaultRule__Kind kinds[] = {
+    ACTOR__FAULT_RULE__KIND__DROP,      ACTOR__FAULT_RULE__KIND__DELAY,
+    ACTOR__FAULT_RULE__KIND__DUPLICATE, ACTOR__FAULT_RULE__KIND__REORDER,
+    ACTOR__FAULT_RULE__KIND__PARTITION,
+};
+
+static const char *one_of(rng_t *rng, const char *const *list, size_t len) {
+    return list[rng_below(rng, len)];
+}
+#define ONE_OF(rng, list) one_of((rng), (list), LENGTH_OF(list))
+
+static void add_fault(api_rig_t *rig, int i) {
+    static const char *const ends[] = {"scheduler/*",  "controllers/*", "apiserver/m1",
+                                       "apiserver/m2", "kubelet/*",     "kubelet/node-1",
+                                       "apiserver/*"};
+    rng_t *rng = sim_rng(rig->sim);
+    Actor__FaultRule rule = ACTOR__FAULT_RULE__INIT;
+    rule.name = arena_printf(&rig->arena, "fault-%d", i);
+    rule.from = ONE_OF(rng, ends);
+    rule.to = ONE_OF(rng, ends);
+    rule.kind = kinds[rng_below(rng, LENGTH_OF(kinds))];
+    rule.probability = rng_chance(rng, 0.5) ? 0.05 : 0.5;
+    rule.delay_ms = 20;
+    rule.jitter_ms = 200;
+    rule.both_ways = rng_chance(rng, 0.5);
+    sim_set_fault(rig->sim, &rule);
+}
+
+static void scenario(uint64_t seed, uint64_t *ret_hash) {
+    static const char *const victims[] = {"scheduler/m1",   "scheduler/m2", "controllers/m1",
+                                          "controllers/m2", "apiserver/m1", "apiserver/m2",
+                                          "kubelet/node-2"};
+    static const char *const wishes[] = {CLUSTER_WEB("nginx", "5"), CLUSTER_WEB("nginx:2", "8"),
+                                         CLUSTER_WEB("nginx:3", "2"), CLUSTER_WEB("nginx", "0")};
+    api_rig_t *rig = cluster_new(seed, 4);
+    cluster_add_master(rig, "m2", true);
+    rng_t *rng = sim_rng(rig->sim);
+    rig_create(rig, CLUSTER_WEB("nginx", "4"));
+    for (int round = 0; round < 6; round++) {
+        for (uint64_t i = rng_below(rng, 3); i > 0; i--) add_fault(rig, round * 10 + (int)i);
+        sim_run_for(rig->sim, rng_between(rng, 50, 1500));
+        if (rng_chance(rng, 0.5)) sim_kill(rig->sim, ONE_OF(rng, victims), "scenario");
+        if (rng_chance(rng, 0.3)) fake_store_lose_answers(rig->store, 2);
+        sim_run_for(rig->sim, rng_between(rng, 50, 1500));
+        if (rng_chance(rng, 0.5)) {
+            sim_clear_faults(rig->sim);
+            cluster_all_back(rig);
+            rig_apply(rig, ONE_OF(rng, wishes));
+        }
+    }
+    sim_clear_faults(rig->sim);
+    fake_store_lose_answers(rig->store, 0);
+    cluster_all_back(rig);
+    rig_apply(rig, CLUSTER_WEB("nginx:final", "6"));
+    cluster_expect_ready(rig, "web", 6);
+    sim_run_for(rig->sim, 5000);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 6, "seed %llu",
+                 (unsigned long long)seed);
+    cluster_check(rig);
+    *ret_hash = sim_trace_hash(rig->sim);
+    rig_destroy(&rig);
+}
+
+Test(cluster_faults, the_wish_comes_about_when_the_faults_stop)
+{
+    for (uint64_t seed = 100; seed < 108; seed++) {
+        uint64_t hash;
+        scenario(seed, &hash);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+Test(cluster_faults, the_same_seed_gives_the_same_run)
+{
+    uint64_t one, two;
+    scenario(200, &one);
+    scenario(200, &two);
+    cr_assert_eq(one, two);
+    ASSERT_NO_LEAKS();
+}
+
+static bool late_pods_are_gone(void *arg) {
+    return !fake_store_blob(((api_rig_t *)arg)->store, "/registry/pods/default/lone");
+}
+
+Test(cluster_faults, pods_of_a_node_that_was_removed_are_collected)
+{
+    api_rig_t *rig = cluster_new(7, 2);
+    cr_assert_str_eq(
+        rig_create(rig,
+                   "{kind: Pod, apiVersion: v1, metadata: {name: lone}, spec: {nodeName: node-1, "
+                   "tolerations: [{operator: Exists}], containers: [{name: c, image: i}]}}"),
+        "CREATED");
+    sim_run_for(rig->sim, 1000);
+    sim_crash_process(rig->sim, "node-1");
+    sim_run_for(rig->sim, 3000);
+    rig_delete(rig, "v1", "Node", "", "node-1");
+    sim_run_for(rig->sim, 20 * 1000);
+    cr_assert_not(late_pods_are_gone(rig), "the node may yet come back");
+    cr_assert(sim_run_until(rig->sim, late_pods_are_gone, rig, CLUSTER_DEADLINE_MS));
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+Test(cluster_faults, two_api_servers_agree_on_who_leads) {
+    api_rig_t *rig = cluster_new(11, 2);
+    cluster_add_master(rig, "m2", true);
+    sim_run_for(rig->sim, 3000);
+    arena_t arena = {0};
+    const char *before = arena_strdup(&arena, fake_store_value(rig->store, "/troupe/epoch/scheduler"));
+    sim_run_for(rig->sim, 30 * 1000);
+    cr_assert_str_eq(fake_store_value(rig->store, "/troupe/epoch/scheduler"), before);
+    arena_done(&arena);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
