@@ -211,6 +211,19 @@ void actor_tell(actor_t *me, const char *to, const ProtobufCMessage *body) {
     blob_unref(&blob);
 }
 
+size_t actor_tell_all(actor_t *me, const char *role, const ProtobufCMessage *body) {
+    place_t *places;
+    size_t len = directory_ready(actor_directory(me), role, &places);
+    blob_t *blob = msg_blob(body);
+    for (size_t i = 0; i < len; i++) {
+        actor_tell_blob(me, places[i].address->text, body->descriptor, blob);
+        place_done(&places[i]);
+    }
+    blob_unref(&blob);
+    free(places);
+    return len;
+}
+
 static ask_t *ask_new(actor_t *me, envelope_t *e, const char *to, int64_t timeout_ms,
                       uint64_t tag) {
     stage_t *s = me->stage;

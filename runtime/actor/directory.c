@@ -252,6 +252,19 @@ size_t directory_resolve(directory_t *d, const char *role_name, uint32_t port,
     return places.len;
 }
 
+size_t directory_ready(directory_t *d, const char *role_name, place_t **ret_places) {
+    VEC(place_t) places = {0};
+    pthread_mutex_lock(&d->lock);
+    const role_t *role = map_get(&d->roles, role_name);
+    for (size_t i = 0; role && i < role->entries.len; i++)
+        if (role->entries.at[i]->place.ready)
+            vec_push(&places, place_ref(&role->entries.at[i]->place));
+    pthread_mutex_unlock(&d->lock);
+    if (places.len > 1) qsort(places.at, places.len, sizeof *places.at, place_order);
+    *ret_places = places.at;
+    return places.len;
+}
+
 void directory_each(directory_t *d, void (*each)(void *arg, const place_t *place), void *arg) {
     pthread_mutex_lock(&d->lock);
     const char **keys = map_sorted_keys(&d->entries);

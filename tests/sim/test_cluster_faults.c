@@ -107,14 +107,43 @@ Test(cluster_faults, pods_of_a_node_that_was_removed_are_collected)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
-Test(cluster_faults, two_api_servers_agree_on_who_leads) {
+Test(cluster_faults, two_api_servers_agree_on_who_leads)
+{
     api_rig_t *rig = cluster_new(11, 2);
     cluster_add_master(rig, "m2", true);
     sim_run_for(rig->sim, 3000);
     arena_t arena = {0};
-    const char *before = arena_strdup(&arena, fake_store_value(rig->store, "/troupe/epoch/scheduler"));
+    const char *before =
+        arena_strdup(&arena, fake_store_value(rig->store, "/troupe/epoch/scheduler"));
     sim_run_for(rig->sim, 30 * 1000);
     cr_assert_str_eq(fake_store_value(rig->store, "/troupe/epoch/scheduler"), before);
+    arena_done(&arena);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+static bool somebody_is_tainted(api_rig_t *rig, arena_t *arena, int nodes) {
+    for (int i = 1; i <= nodes; i++) {
+        const char *key = arena_printf(arena, "/registry/nodes/node-%d", i);
+        const Core__Node *node = cluster_stored(rig, arena, "", "v1", "Node", key);
+        cr_assert_not_null(node, "%s", key);
+        if (node->spec && node->spec->n_taints) return true;
+    }
+    return false;
+}
+
+// Whichever API server a node speaks to and whichever the controllers listen to.
+Test(cluster_faults, no_node_falls_silent_when_the_controllers_move)
+{
+    api_rig_t *rig = cluster_new(12, 3);
+    cluster_add_master(rig, "m2", true);
+    sim_run_for(rig->sim, 3000);
+    sim_crash_process(rig->sim, "control-m1");
+    arena_t arena = {0};
+    for (int i = 0; i < 30; i++) {
+        sim_run_for(rig->sim, 1000);
+        cr_assert_not(somebody_is_tainted(rig, &arena, 3), "after %d s", i + 1);
+    }
     arena_done(&arena);
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
