@@ -1,8 +1,5 @@
-// namespace - gives each namespace its ServiceAccount "default", and empties those that are to go.
-//
-// A namespace that is deleted keeps its finalizer "kubernetes" until nothing is left in it. That is
-// asked of the API server, not of the caches: every kind's collection is deleted again and again
-// until one whole pass found nothing. Nothing new can come in meanwhile: admission refuses it.
+// namespace - performs namespace_plan. A key is a namespace's name.
+#include "actors/controllers/namespace_plan.h"
 #include "actors/controllers/rows.h"
 
 enum { PASS_MS = 300 }; // from one pass to the next: pods take their time
@@ -43,7 +40,6 @@ static void start(controller_t *c) {
 }
 
 static void make_account(controller_t *c, const char *ns) {
-    if (informer_get(controller_follow(c, FOLLOWED_SERVICE_ACCOUNTS), ns, "default")) return;
     Core__ServiceAccount *account =
         MSG_NEW(controller_arena(c), Core__ServiceAccount, core__service_account__descriptor);
     account->metadata =
@@ -72,35 +68,36 @@ static void finalize(controller_t *c, const Core__Namespace *ns) {
     controller_update(c, followed_kind(FOLLOWED_NAMESPACES), "finalize", &changed->base);
 }
 
-static bool awaits_us(const Core__Namespace *ns) {
-    for (size_t i = 0; ns->spec && i < ns->spec->n_finalizers; i++)
-        if (streq(ns->spec->finalizers[i], "kubernetes")) return true;
-    return false;
-}
-
 static void sync(controller_t *c, const char *key) {
     const record_t *r = informer_get_key(controller_follow(c, FOLLOWED_NAMESPACES), key);
     if (!r) {
         forget(c, key);
         return;
     }
-    const Core__Namespace *ns = RECORD_AS(Core__Namespace, r);
-    if (!object_meta_read(r->object)->deletiontimestamp) {
-        make_account(c, key);
-        return;
-    }
-    if (!awaits_us(ns)) return;
     pass_t *pass = pass_of(c, key);
-    if (!pass->is_done) {
+    namespace_view_t view = {
+        .namespace_ = RECORD_AS(Core__Namespace, r),
+        .has_account =
+            informer_get(controller_follow(c, FOLLOWED_SERVICE_ACCOUNTS), key, "default"),
+        .pass_is_done = pass->is_done,
+        .pass_found = pass->found,
+    };
+    switch (namespace_plan(&view)) {
+    case NAMESPACE_NOTHING: break;
+    case NAMESPACE_MAKE_ACCOUNT: make_account(c, key); break;
+    case NAMESPACE_DELETE_CONTENTS:
         *pass = (pass_t){.is_done = true};
         delete_contents(c, key);
         controller_touch(c, key); // when every answer is there
-    } else if (pass->found) {
+        break;
+    case NAMESPACE_WAIT:
         pass->is_done = false;
         controller_touch_after(c, key, PASS_MS);
-    } else {
+        break;
+    case NAMESPACE_FINALIZE:
         pass->is_done = false;
-        finalize(c, ns);
+        finalize(c, view.namespace_);
+        break;
     }
 }
 

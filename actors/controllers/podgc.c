@@ -1,5 +1,5 @@
-// podgc - removes pods that nobody else will: on nodes that are gone, never placed but to be
-// deleted, and finished ones past a number. Keys: "node NAME", "pod NS/NAME", "finished".
+// podgc - performs podgc_plan. Keys: "node NAME", "pod NS/NAME", "finished".
+#include "actors/controllers/podgc_plan.h"
 #include "actors/controllers/rows.h"
 
 enum { QUARANTINE_MS = 40 * 1000 }; // a node that registers anew finds its pods
@@ -27,8 +27,7 @@ static void on_pod(void *arg, const record_t *was, const record_t *is) {
     arena_t *arena = controller_arena(arg);
     if (*node && !was && !informer_get(controller_follow(arg, FOLLOWED_NODES), "", node))
         controller_touch_after(arg, arena_printf(arena, NODE "%s", node), QUARANTINE_MS);
-    if (!*node && object_meta_read(is->object)->deletiontimestamp)
-        controller_touch(arg, arena_printf(arena, POD "%s", is->key));
+    if (podgc_is_stuck(is)) controller_touch(arg, arena_printf(arena, POD "%s", is->key));
     if (pod_has_ended(pod)) controller_touch(arg, FINISHED);
 }
 
@@ -42,38 +41,27 @@ static void remove_now(controller_t *c, const record_t *r) {
                       &(api_delete_options_t){.uid = r->uid, .has_grace = true});
 }
 
-static void sync_node(controller_t *c, const char *name) {
-    state_t *state = controller_state(c);
-    if (informer_get(controller_follow(c, FOLLOWED_NODES), "", name)) return;
-    records_t pods = informer_by(controller_follow(c, FOLLOWED_PODS), INDEX_NODE, name);
-    if (!pods.len) {
-        map_remove(&state->gone, name);
-        return;
-    }
-    if (!map_get(&state->gone, name)) {
-        controller_get(c, followed_kind(FOLLOWED_NODES), "", name);
-        return;
-    }
-    for (size_t i = 0; i < pods.len; i++) remove_now(c, pods.at[i]);
+static void remove_all(controller_t *c, const podgc_plan_t *plan) {
+    for (size_t i = 0; i < plan->gone_len; i++) remove_now(c, plan->gone[i]);
 }
 
-static int by_age(const void *va, const void *vb) {
-    const record_t *a = *(const record_t *const *)va, *b = *(const record_t *const *)vb;
-    int64_t at_a = time_wall_ms(object_meta_read(a->object)->creationtimestamp);
-    int64_t at_b = time_wall_ms(object_meta_read(b->object)->creationtimestamp);
-    if (at_a != at_b) return at_a < at_b ? -1 : 1;
-    return strcmp(a->key, b->key);
+static void sync_node(controller_t *c, const char *name) {
+    state_t *state = controller_state(c);
+    records_t pods = informer_by(controller_follow(c, FOLLOWED_PODS), INDEX_NODE, name);
+    bool is_here = informer_get(controller_follow(c, FOLLOWED_NODES), "", name);
+    podgc_plan_t plan;
+    podgc_plan_node(pods, is_here, map_get(&state->gone, name), controller_arena(c), &plan);
+    if (plan.look) controller_get(c, followed_kind(FOLLOWED_NODES), "", name);
+    remove_all(c, &plan);
+    if (!pods.len) map_remove(&state->gone, name);
 }
 
 static void sync_finished(controller_t *c) {
-    records_t all = informer_all(controller_follow(c, FOLLOWED_PODS));
-    const record_t **ended = ARENA_ARRAY(controller_arena(c), const record_t *, all.len + 1);
-    size_t len = 0, max = (size_t)controller_args(c)->pod_gc_finished_max;
-    for (size_t i = 0; i < all.len; i++)
-        if (pod_has_ended(RECORD_AS(Core__Pod, all.at[i]))) ended[len++] = all.at[i];
-    if (!max || len <= max) return;
-    qsort(ended, len, sizeof *ended, by_age);
-    for (size_t i = 0; i < len - max; i++) remove_now(c, ended[i]);
+    podgc_plan_t plan;
+    podgc_plan_finished(informer_all(controller_follow(c, FOLLOWED_PODS)),
+                        (size_t)controller_args(c)->pod_gc_finished_max, controller_arena(c),
+                        &plan);
+    remove_all(c, &plan);
 }
 
 static void sync(controller_t *c, const char *key) {
@@ -82,10 +70,7 @@ static void sync(controller_t *c, const char *key) {
     } else if (has_prefix(key, POD)) {
         const record_t *r =
             informer_get_key(controller_follow(c, FOLLOWED_PODS), key + strlen(POD));
-        const Core__Pod *pod = r ? RECORD_AS(Core__Pod, r) : NULL;
-        bool is_stuck = pod && object_meta_read(r->object)->deletiontimestamp &&
-                        (!pod->spec || is_empty(pod->spec->nodename));
-        if (is_stuck) remove_now(c, r);
+        if (r && podgc_is_stuck(r)) remove_now(c, r);
     } else {
         assert(streq(key, FINISHED));
         sync_finished(c);

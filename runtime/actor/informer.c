@@ -31,6 +31,7 @@ void record_unref(record_t **r_p) {
 
 // `size_hint`: about what the copy needs, so that a record is one allocation of its own size.
 static record_t *record_make(const ProtobufCMessage *object, size_t size_hint) {
+    assert(object);
     arena_t arena = {0};
     arena_reserve(&arena, size_hint + sizeof(record_t) + 128);
     record_t *r = ARENA_NEW(&arena, record_t);
