@@ -3,11 +3,18 @@
 #include "actors/controllers/rows.h"
 #include "runtime/api/selector.h"
 
+// A set whose number of pods is being changed: told as an event when it has worked.
+typedef struct {
+    char *set;
+    int32_t from, to;
+} resize_t;
+
 // What is remembered of a deployment between two syncs.
 typedef struct {
     int32_t collisions;      // names that turned out to be strangers', not yet in the status
     int32_t collisions_base; // status.collisionCount they were counted on
     char *verified_uid;      // seen alive under this uid: it may adopt
+    VEC(resize_t) resizes;   // asked for, outcome unknown
 } memory_t;
 typedef struct {
     map_t of;
@@ -26,6 +33,8 @@ static void forget(controller_t *c, const char *key) {
     memory_t *m = map_remove(&((state_t *)controller_state(c))->of, key);
     if (!m) return;
     free(m->verified_uid);
+    for (size_t i = 0; i < m->resizes.len; i++) free(m->resizes.at[i].set);
+    vec_done(&m->resizes);
     free(m);
 }
 
@@ -104,15 +113,26 @@ static void patch_owners(controller_t *c, const Apps__ReplicaSet *set, const App
                      text_str(&json), object_revision(&set->base));
 }
 
-static void tell_scaling(controller_t *c, const Apps__Deployment *d, const char *set, int32_t from,
-                         int32_t to) {
-    if (from == to) return;
-    controller_event(c, followed_kind(FOLLOWED_DEPLOYMENTS), &d->base, EVENT_NORMAL,
-                     "ScalingReplicaSet", "Scaled %s replica set %s from %d to %d",
-                     to > from ? "up" : "down", set, from, to);
+static void remember_resize(memory_t *m, const char *set, int32_t from, int32_t to) {
+    if (from != to) vec_push(&m->resizes, ((resize_t){str_dup(set), from, to}));
 }
 
-static void perform(controller_t *c, const Apps__Deployment *d, const memory_t *m,
+static void tell_resize(controller_t *c, const write_t *w, memory_t *m, bool worked) {
+    const record_t *d = informer_get_key(controller_follow(c, FOLLOWED_DEPLOYMENTS), w->key);
+    for (size_t i = m->resizes.len; i-- > 0;) {
+        resize_t resize = m->resizes.at[i];
+        if (!streq(resize.set, w->name)) continue;
+        if (worked && d)
+            controller_event(c, followed_kind(FOLLOWED_DEPLOYMENTS), d->object, EVENT_NORMAL,
+                             "ScalingReplicaSet", "Scaled %s replica set %s from %d to %d",
+                             resize.to > resize.from ? "up" : "down", resize.set, resize.from,
+                             resize.to);
+        free(resize.set);
+        vec_swap_remove(&m->resizes, i);
+    }
+}
+
+static void perform(controller_t *c, const Apps__Deployment *d, memory_t *m,
                     const deployment_plan_t *plan) {
     const kind_t *kind = followed_kind(FOLLOWED_REPLICA_SETS);
     const char *ns = d->metadata->namespace_;
@@ -122,12 +142,12 @@ static void perform(controller_t *c, const Apps__Deployment *d, const memory_t *
         switch (a->kind) {
         case DEPLOYMENT_CREATE:
             controller_create(c, kind, &a->made->base);
-            tell_scaling(c, d, a->made->metadata->name, 0, a->to);
+            remember_resize(m, a->made->metadata->name, 0, a->to);
             break;
         case DEPLOYMENT_PATCH:
             controller_patch(c, kind, ns, a->set->metadata->name, NULL, a->json,
                              object_revision(&a->set->base));
-            tell_scaling(c, d, a->set->metadata->name, a->from, a->to);
+            remember_resize(m, a->set->metadata->name, a->from, a->to);
             break;
         case DEPLOYMENT_DELETE:
             controller_delete(c, kind, ns, a->set->metadata->name,
@@ -237,6 +257,8 @@ static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *o
     memory_t *m = map_get(&((state_t *)controller_state(c))->of, w->key);
     assert(m); // a key is forgotten by its sync alone, which waits for every outcome
     bool is_set = w->kind == followed_kind(FOLLOWED_REPLICA_SETS);
+    if (is_set && (w->verb == WRITE_CREATE || w->verb == WRITE_PATCH))
+        tell_resize(c, w, m, !failure);
     if (w->verb == WRITE_CREATE && failure) {
         if (failure->err == ERR_EXISTS) controller_look(c, w);
         const record_t *r = informer_get_key(controller_follow(c, FOLLOWED_DEPLOYMENTS), w->key);

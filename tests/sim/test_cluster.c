@@ -373,3 +373,31 @@ Test(cluster, an_isolated_leader_does_no_harm)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+Test(cluster, each_step_of_a_rollout_is_told_once)
+{
+    api_rig_t *rig = cluster(13, 3);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    expect_ready(rig, "web", 2);
+    rig_apply(rig, WEB("nginx", "3"));
+    expect_ready(rig, "web", 3);
+    Api__List all = API__LIST__INIT;
+    Api__Resource resource = rig_resource(rig, "v1", "Event", "default", "");
+    all.resource = &resource;
+    rig_list(rig, "v1", "Event", &all);
+    text_t seen = {.arena = &rig->arena};
+    for (size_t i = 0; i < rig->list->n_items; i++) {
+        bytes_t raw = {rig->list->items[i].data, rig->list->items[i].len};
+        const Core__Event *event = msg_unpack_own(&rig->arena, &core__event__descriptor, raw);
+        if (!streq(event->involvedobject->kind, "Deployment")) continue;
+        const char *set = strstr(event->message, "web-");
+        text_addf(&seen, "%s %.*s… %s x%d\n", event->reason, (int)(set - event->message),
+                  event->message, strstr(set, "from"), event->count);
+    }
+    cr_assert_str_eq(text_str(&seen),
+                     "ScalingReplicaSet Scaled up replica set … from 0 to 2 x1\n"
+                     "ScalingReplicaSet Scaled up replica set … from 2 to 3 x1\n",
+                     "%s", text_str(&seen));
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
