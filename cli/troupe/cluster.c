@@ -61,6 +61,7 @@ static void raise_file_limit(void) {
 
 static err_t run_here(cluster_options_t *o, arena_t *arena, why_t *why) {
     topology_t topology;
+    if (o->status_fd) fcntl((int)o->status_fd, F_SETFD, FD_CLOEXEC);
     err_t e = topology_load(arena, o->topology, &o->vars, &topology, why);
     if (!e) e = role_check_topology(&topology, why);
     if (e) return e;
@@ -112,11 +113,11 @@ static err_t await_ready(int fd, int64_t wait_s, const char *log, why_t *why) {
 }
 
 static err_t spawn_background(char **argv, int status_fd, const char *log, why_t *why) {
-    enum { BACKGROUND_STATUS_FD = 9 };
+    enum { BACKGROUND_STATUS_FD = 3 };
     VEC(char *) args = {0};
     for (char **at = argv; *at; at++)
         if (!streq(*at, "-d") && !streq(*at, "--background")) vec_push(&args, *at);
-    vec_push(&args, (char *)"--status-fd=9");
+    vec_push(&args, (char *)"--status-fd=3");
     vec_push(&args, NULL);
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t files;
@@ -128,6 +129,8 @@ static err_t spawn_background(char **argv, int status_fd, const char *log, why_t
                                      0640);
     posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
     posix_spawn_file_actions_adddup2(&files, status_fd, BACKGROUND_STATUS_FD);
+    // Whoever waits for the end of a pipe that we were given must not wait for the cluster's.
+    posix_spawn_file_actions_addclosefrom_np(&files, BACKGROUND_STATUS_FD + 1);
     pid_t pid;
     int code = posix_spawn(&pid, "/proc/self/exe", &files, &attr, args.at, environ);
     posix_spawn_file_actions_destroy(&files);
