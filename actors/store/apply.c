@@ -9,8 +9,7 @@ enum {
     PRUNE_CHANGES = 128, // of one round
 };
 
-// ---- entries
-// ----------------------------------------------------------------------------------------
+// ---- entries ------------------------------------------------------------------------------------
 typedef struct {
     entry_t *entry;
     machine_result_t result;
@@ -106,8 +105,7 @@ void store_apply(actor_t *me) {
         actor_settle_again(me);
 }
 
-// ---- reads
-// --------------------------------------------------------------------------------------------
+// ---- reads --------------------------------------------------------------------------------------
 static err_t serve_lease_query(store_t *s, arena_t *arena, int64_t now_ms,
                                const Store__LeaseQuery *query, ProtobufCMessage **ret_reply,
                                why_t *why) {
@@ -188,8 +186,7 @@ void store_serve_reads(actor_t *me) {
     s->reads.len = kept;
 }
 
-// ---- leases
-// ---------------------------------------------------------------------------------------------
+// ---- leases -------------------------------------------------------------------------------------
 void store_expire_leases(actor_t *me) {
     store_t *s = actor_state(me);
     if (!s->led) return;
@@ -206,8 +203,7 @@ void store_expire_leases(actor_t *me) {
         actor_timer(me, TIMER_LEASES, due - actor_now_ms(me));
 }
 
-// ---- history
-// --------------------------------------------------------------------------------------------
+// ---- history ------------------------------------------------------------------------------------
 // Compaction by age and count. The timer runs only while there are revisions younger than the mark:
 // an idle store sleeps.
 void store_keep_history(actor_t *me, bool by_timer) {

@@ -9,11 +9,9 @@ enum {
     DISK_ASK_TIMEOUT_MS = 60 * 1000, // a long log on a slow disk
     LOAD_BYTES = 1 << 20,
     WRITE_PART_BYTES = 4 << 20, // of one DiskWrite; MESSAGE_MAX_BYTES is the limit
-    CUT_EVERY_BYTES = 8 << 20,  // look for log that is not needed each time it grew so much
 };
 
-// ---- starting
-// -----------------------------------------------------------------------------------------
+// ---- starting -----------------------------------------------------------------------------------
 void store_ask_disk(actor_t *me) {
     store_t *s = actor_state(me);
     assert(s->phase == STORE_WAITING_FOR_DISK);
@@ -109,8 +107,7 @@ void store_on_disk_entries(actor_t *me, const message_t *msg, const void *body) 
     load_more(me);
 }
 
-// ---- performing what the core says
-// ----------------------------------------------------------------------
+// ---- performing what the core says --------------------------------------------------------------
 static entry_t *entry_at(store_t *s, raft_index_t index) {
     assert(s->entries_head < s->entries.len);
     raft_index_t first = s->entries.at[s->entries_head].index;
@@ -231,8 +228,7 @@ void store_on_disk_failed(actor_t *me, const message_t *msg, const void *body) {
     if (failed->session == actor_incarnation(me)) store_die(me, (err_t)failed->err, failed->why);
 }
 
-// ---- a round's proposals and reads
-// ----------------------------------------------------------------------
+// ---- a round's proposals and reads --------------------------------------------------------------
 static void refuse_proposals(actor_t *me, err_t err, const char *why) {
     store_t *s = actor_state(me);
     for (size_t i = 0; i < s->proposals.len; i++) {
@@ -276,17 +272,22 @@ void store_begin_reads(actor_t *me) {
     step(me, &event);
 }
 
-// ---- the log's length
-// ------------------------------------------------------------------------------------- The log is
-// needed from the applied index on that a crash would leave in the state machine.
+// ---- the log's length ---------------------------------------------------------------------------
+// The log is needed from the applied index on that a crash would leave in the state machine. Looked
+// at each time the log has grown by some; when nothing has been flushed for long (entries that
+// change nothing fill the log, but no memtable) the flush is asked for.
 void store_keep_log_short(actor_t *me) {
     store_t *s = actor_state(me);
+    uint64_t step_bytes =
+        s->args->log_cut_bytes ? (uint64_t)s->args->log_cut_bytes : STORE_LOG_CUT_BYTES;
     if (s->log_bytes < s->flush_asked) s->flush_asked = s->log_bytes; // it was cut
-    if (s->log_bytes < s->flush_asked + CUT_EVERY_BYTES) return;
+    if (s->log_bytes < s->flush_asked + step_bytes) return;
     s->flush_asked = s->log_bytes;
     meta_t flushed;
     why_t why;
-    err_t err = mvcc_flushed(s->mvcc, &flushed, &why);
+    err_t err = ERR_OK;
+    if (s->log_bytes >= STORE_LOG_STEPS_MAX * step_bytes) err = kv_flush(s->kv, &why);
+    if (err == ERR_OK) err = mvcc_flushed(s->mvcc, &flushed, &why);
     if (err != ERR_OK) {
         store_die(me, err, why.text);
         return;

@@ -12,9 +12,8 @@ enum {
     TIMER_HELD = 1,
 };
 
-// ---- state
-// ------------------------------------------------------------------------------------------ An
-// answer of a simulated disk that is slow: held until then.
+// ---- state --------------------------------------------------------------------------------------
+// An answer of a simulated disk that is slow: held until then.
 typedef struct {
     uint64_t write;
     int64_t due_us;
@@ -67,8 +66,7 @@ static bool is_due(actor_t *me, const Raftpb__DiskWrite *request) {
     return false;
 }
 
-// ---- handlers
-// ---------------------------------------------------------------------------------------
+// ---- handlers -----------------------------------------------------------------------------------
 static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
     const Raftpb__DiskRecover *request = body;
@@ -166,8 +164,7 @@ static void on_cut(actor_t *me, const message_t *msg, const void *body) {
     if (err != ERR_OK) fail(me, err, &why);
 }
 
-// ---- settle
-// -----------------------------------------------------------------------------------------
+// ---- settle -------------------------------------------------------------------------------------
 static void tell_synced(actor_t *me, uint64_t write, int64_t sync_us) {
     disk_t *self = actor_state(me);
     Raftpb__DiskSynced body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_synced__descriptor);
@@ -231,8 +228,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_HELD) release_held(me);
 }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static err_t start(actor_t *me, const void *args, why_t *why) {
     disk_t *self = actor_state(me);
     self->args = args;

@@ -8,8 +8,7 @@
 
 enum { DISK_RETRY_MS = 5 };
 
-// ---- taking requests
-// ----------------------------------------------------------------------------------
+// ---- taking requests ----------------------------------------------------------------------------
 void store_die(actor_t *me, err_t err, const char *why) {
     store_t *s = actor_state(me);
     if (s->stopping) return;
@@ -187,8 +186,7 @@ static void on_stream_credit(actor_t *me, const message_t *msg, const void *body
     // Being touched is all: settle goes on where the credit had ended.
 }
 
-// ---- settle
-// ---------------------------------------------------------------------------------------------
+// ---- settle -------------------------------------------------------------------------------------
 static void settle(actor_t *me) {
     store_t *s = actor_state(me);
     if (s->phase != STORE_RUNNING || s->stopping) return;
@@ -213,8 +211,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     // The others only wake settle.
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 static err_t open_kv(store_t *s, why_t *why) {
     if (s->args->open_kv) return s->args->open_kv(s->args->kv_arg, &s->kv, why);
     CLEANUP(free_charp) char *dir = str_printf("%s/db", s->args->data_dir);
@@ -303,6 +300,8 @@ const config_field_t store_config[] = {
      "history older than this may be compacted"},
     {"historyKeepRevisions", CONFIG_INT, offsetof(store_args_t, history_keep_revisions), 1,
      INT64_MAX, "but never the newest so many revisions"},
+    {"logCut", CONFIG_BYTES, offsetof(store_args_t, log_cut_bytes), 1 << 20, 1 << 30,
+     "the log is cut each time it has grown by so much"},
     {NULL},
 };
 

@@ -1,8 +1,8 @@
 // store_actor - a member of the store: consensus, state machine, watches.
 //
 //     asks ─► proposals ─► raft ─► disk actor (append, sync) ─► committed ─► mvcc ─► answers
-//          └► reads ─────► raft (ReadIndex) ───────────────────────────────► mvcc ─► answers,
-//          watches
+//          └► reads ─────► raft (ReadIndex) ───────────────────────────────► mvcc ─► answers
+//                                                                            └─► watches
 //
 // One round is one append and one sync: handlers collect, settle proposes everything at once.
 // Acknowledged means synced. A bare "store" reaches the leader, once it has committed an entry of
@@ -30,11 +30,15 @@ typedef struct {
     int64_t history_keep_ms;
     // … but never the newest so many revisions; 0: STORE_HISTORY_KEEP_REVISIONS.
     int64_t history_keep_revisions;
+    // The log is cut each time it has grown by so much; 0: STORE_LOG_CUT_BYTES.
+    int64_t log_cut_bytes;
 } store_args_t;
 
 enum {
     STORE_HISTORY_KEEP_MS = 10 * 60 * 1000,
     STORE_HISTORY_KEEP_REVISIONS = 10 * 1000,
+    STORE_LOG_CUT_BYTES = 8 << 20,
+    STORE_LOG_STEPS_MAX = 6,         // of log_cut_bytes: past that the state machine is flushed
     STORE_PROPOSALS_MAX = 16 * 1024, // not yet applied; more is ERR_OVERLOADED
     STORE_PROPOSAL_BYTES_MAX = 64 << 20,
     STORE_READS_MAX = 16 * 1024,

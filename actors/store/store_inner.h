@@ -92,13 +92,11 @@ static inline bool store_leads(const store_t *s) {
     return s->phase == STORE_RUNNING && raft_is_settled(s->raft);
 }
 
-// ---- store_actor.c
-// --------------------------------------------------------------------------------
+// ---- store_actor.c ------------------------------------------------------------------------------
 void store_die(actor_t *me, err_t err, const char *why);
 void store_propose(actor_t *me, uint8_t kind, blob_t *data, caller_t *caller); // both taken
 
-// ---- consensus.c
-// ----------------------------------------------------------------------------------
+// ---- consensus.c --------------------------------------------------------------------------------
 void store_ask_disk(actor_t *me);
 void store_on_disk_state(actor_t *me, const message_t *msg, const void *body);
 void store_on_disk_entries(actor_t *me, const message_t *msg, const void *body);
@@ -109,15 +107,13 @@ void store_propose_all(actor_t *me);
 void store_begin_reads(actor_t *me);
 void store_keep_log_short(actor_t *me);
 
-// ---- apply.c
-// --------------------------------------------------------------------------------------
+// ---- apply.c ------------------------------------------------------------------------------------
 void store_apply(actor_t *me);
 void store_serve_reads(actor_t *me);
 void store_expire_leases(actor_t *me);
 void store_keep_history(actor_t *me, bool by_timer);
 
-// ---- watch.c
-// --------------------------------------------------------------------------------------
+// ---- watch.c ------------------------------------------------------------------------------------
 void store_on_watch(actor_t *me, const message_t *msg, const void *body);
 void store_on_watch_progress(actor_t *me, const message_t *msg, const void *body);
 void store_on_stream_gone(actor_t *me, const message_t *msg, const void *body);

@@ -193,8 +193,7 @@ void store_end_watches(actor_t *me, err_t err, const char *why) {
     }
 }
 
-// ---- handlers
-// -------------------------------------------------------------------------------------------
+// ---- handlers -----------------------------------------------------------------------------------
 void store_on_watch(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Store__WatchRequest *request = body;

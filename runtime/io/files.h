@@ -16,14 +16,12 @@ typedef struct files files_t;
 typedef struct file file_t;
 enum { FILES_SECTOR_BYTES = 512 }; // what a disk writes whole or not at all
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 files_t *files_real(void); // POSIX; one for all, nothing to free
 files_t *files_fake_new(uint64_t seed) MUST_USE;
 void files_fake_destroy(files_t **files);
 
-// ---- folders
-// --------------------------------------------------------------------------------------
+// ---- folders ------------------------------------------------------------------------------------
 err_t files_make_dir(files_t *files, const char *path, why_t *why) MUST_USE; // parents too; 0700
 // Names in the folder, sorted, without "." and ".."; the arena's.
 err_t files_list(files_t *files, const char *dir, arena_t *arena, const char ***ret_names,
@@ -35,8 +33,7 @@ err_t files_sync_dir(files_t *files, const char *dir, why_t *why) MUST_USE;
 // ERR_EXISTS when another holds it.
 err_t files_lock(files_t *files, const char *path, file_t **ret_file, why_t *why) MUST_USE;
 
-// ---- files
-// ----------------------------------------------------------------------------------------
+// ---- files --------------------------------------------------------------------------------------
 typedef enum { FILE_OPEN_READ, FILE_OPEN_WRITE, FILE_OPEN_CREATE } file_mode_t;
 // CREATE makes the file where it is missing (0600) and opens it for writing and reading.
 err_t files_open(files_t *files, const char *path, file_mode_t mode, file_t **ret_file,
@@ -53,10 +50,9 @@ err_t file_read_at(file_t *file, uint64_t offset, void *to, size_t len, size_t *
                    why_t *why) MUST_USE;
 err_t file_sync(file_t *file, why_t *why) MUST_USE;
 
-// ---- faults
-// --------------------------------------------------------------------------------------- How long
-// the work since the last call would have taken on a disk, in µs: the fake never waits, so who
-// answers for the disk in a simulation holds its answer back this long. 0 on the real side.
+// ---- faults -------------------------------------------------------------------------------------
+// How long the work since the last call would have taken on a disk, in µs: the fake never waits, so
+// who answers for the disk in a simulation holds its answer back this long. 0 on the real side.
 int64_t files_take_delay_us(files_t *files);
 
 // The fake side only.

@@ -58,8 +58,7 @@ typedef struct {
 static fake_t *fake_of(files_t *files) { return (fake_t *)files; }
 static handle_t *handle_of(file_t *file) { return (handle_t *)file; }
 
-// ---- nodes and names
-// ------------------------------------------------------------------------------
+// ---- nodes and names ----------------------------------------------------------------------------
 static node_t *node_ref(node_t *node) {
     if (node) node->refs++;
     return node;
@@ -124,8 +123,7 @@ static err_t grow(fake_t *fake, node_t *node, uint64_t len, why_t *why) {
     return ERR_OK;
 }
 
-// ---- the port
-// -------------------------------------------------------------------------------------
+// ---- the port -----------------------------------------------------------------------------------
 static err_t fake_make_dir(files_t *files, const char *path, why_t *why) {
     // Folders need no entry of their own: a path that has files under it is one.
     return fake_of(files)->cut ? why_set(why, ERR_IO, "the power is cut") : ERR_OK;
@@ -325,9 +323,8 @@ static const files_ops_t fake_ops = {
     .take_delay_us = fake_take_delay_us,
 };
 
-// ---- faults
-// --------------------------------------------------------------------------------------- The
-// sectors of one unsynced write that reached the platter before the power went.
+// ---- faults -------------------------------------------------------------------------------------
+// The sectors of one unsynced write that reached the platter before the power went.
 static void keep_some_sectors(fake_t *fake, node_t *node, const span_t *span) {
     uint64_t end = span->offset + span->len;
     if (end > node->current_len) end = node->current_len;

@@ -40,8 +40,7 @@ static char *spare_path(const journal_t *j, uint64_t number) {
 }
 static segment_t *last_segment(const journal_t *j) { return &j->segments.at[j->segments.len - 1]; }
 
-// ---- one segment
-// ----------------------------------------------------------------------------------
+// ---- one segment --------------------------------------------------------------------------------
 static err_t write_header(file_t *file, const segment_header_t *header, why_t *why) {
     uint8_t bytes[RECORD_SEGMENT_HEADER_BYTES];
     record_put_segment(header, bytes);
@@ -90,8 +89,7 @@ static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
     return ERR_OK;
 }
 
-// ---- the trail of entries
-// ---------------------------------------------------------------------------
+// ---- the trail of entries -----------------------------------------------------------------------
 static void drop_from(journal_t *j, raft_index_t index) {
     if (index > j->trail.last) return;
     trail_truncate(&j->trail, index);
@@ -106,8 +104,7 @@ static void note_entry(journal_t *j, raft_index_t index, raft_term_t term, place
     assert(j->places.len == j->trail.last - j->trail.base);
 }
 
-// ---- recovery
-// ---------------------------------------------------------------------------------------
+// ---- recovery -----------------------------------------------------------------------------------
 static err_t corrupt_at(const segment_t *s, uint64_t offset, const char *what, why_t *why) {
     return why_set(why, ERR_CORRUPT, "%s at %llu: %s", file_path(s->file),
                    (unsigned long long)offset, what);
@@ -281,8 +278,7 @@ static err_t recover(journal_t *j, const char **names, size_t len, why_t *why) {
     return err;
 }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cluster_id_if_new,
                    journal_t **ret_journal, why_t *why) {
     assert(options->member_id);
@@ -336,8 +332,7 @@ uint64_t journal_bytes(const journal_t *journal) {
     return bytes;
 }
 
-// ---- appending
-// --------------------------------------------------------------------------------------
+// ---- appending ----------------------------------------------------------------------------------
 static err_t flush(journal_t *j, why_t *why) {
     if (j->buffer.len == 0) return ERR_OK;
     bytes_t data = {j->buffer.at, j->buffer.len};
@@ -406,8 +401,7 @@ err_t journal_sync(journal_t *journal, why_t *why) {
     return err;
 }
 
-// ---- reading
-// ----------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 static segment_t *segment_of(journal_t *j, uint64_t sequence) {
     uint64_t first = j->segments.at[0].header.sequence;
     assert(sequence >= first && sequence - first < j->segments.len);
@@ -463,8 +457,7 @@ err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, a
     return err;
 }
 
-// ---- cutting
-// ----------------------------------------------------------------------------------------
+// ---- cutting ------------------------------------------------------------------------------------
 static err_t retire_first(journal_t *j, why_t *why) {
     segment_t s = j->segments.at[0];
     bool keep = j->spares.len < JOURNAL_SPARES_MAX && s.bytes == j->options.segment_bytes;

@@ -42,18 +42,16 @@ err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cl
                    journal_t **ret_journal, why_t *why) MUST_USE;
 void journal_close(journal_t **journal); // no sync
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 const trail_t *journal_trail(const journal_t *journal);
 raft_hard_t journal_hard(const journal_t *journal);
 uint64_t journal_cluster_id(const journal_t *journal);
 uint64_t journal_bytes(const journal_t *journal);      // of all segments, spares not counted
 uint64_t journal_torn_bytes(const journal_t *journal); // cut off when it was opened
 
-// ---- changes
-// -------------------------------------------------------------------------------------- Hard state
-// (NULL: as before), then entries; those whose index exists replace it and all after it. Durable
-// after the next journal_sync. ERR_DISK_FULL, ERR_IO: see above.
+// ---- changes ------------------------------------------------------------------------------------
+// Hard state (NULL: as before), then entries; those whose index exists replace it and all after it.
+// Durable after the next journal_sync. ERR_DISK_FULL, ERR_IO: see above.
 err_t journal_append(journal_t *journal, const raft_hard_t *hard, const journal_entry_t *entries,
                      size_t len, why_t *why) MUST_USE;
 err_t journal_sync(journal_t *journal, why_t *why) MUST_USE;

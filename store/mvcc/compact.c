@@ -70,9 +70,8 @@ err_t mvcc_prune(mvcc_t *m, size_t changes_max, bool *ret_more, why_t *why) {
     return mvcc_commit(m, why);
 }
 
-// ---- checking
-// --------------------------------------------------------------------------------------- Every
-// index entry has its change, with the same words; of one key, versions and revisions fit.
+// ---- checking -----------------------------------------------------------------------------------
+// Every index entry has its change, with the same words; of one key, versions and revisions fit.
 static err_t verify_entry(mvcc_t *m, bytes_t key, const head_t *head, why_t *why) {
     arena_t arena = {0};
     bytes_t value = {0}, at = keys_change(&arena, head->mod, head->sub);

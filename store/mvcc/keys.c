@@ -30,8 +30,7 @@ static uint32_t get32(const uint8_t *from) {
     return be32toh(value);
 }
 
-// ---- keys
-// -----------------------------------------------------------------------------------------
+// ---- keys ---------------------------------------------------------------------------------------
 bytes_t keys_change(arena_t *arena, revision_t revision, uint32_t sub) {
     uint8_t *at = arena_alloc(arena, CHANGE_KEY_BYTES);
     at[0] = 'r';
@@ -76,8 +75,7 @@ bytes_t keys_attached(arena_t *arena, int64_t lease, bytes_t key) {
 }
 bytes_t keys_meta(void) { return (bytes_t){(const uint8_t *)"m", 1}; }
 
-// ---- values
-// ---------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 bytes_t keys_put_change(arena_t *arena, const change_t *change) {
     const head_t *h = &change->head;
     size_t len = CHANGE_HEAD_BYTES + change->key.len + change->value.len;
@@ -119,8 +117,7 @@ bytes_t keys_put_ttl(arena_t *arena, int64_t ttl_ms) {
     return (bytes_t){at, 8};
 }
 
-// ---- reading
-// --------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 bool keys_get_change(bytes_t key, bytes_t value, change_t *ret_change) {
     if (key.len != CHANGE_KEY_BYTES || key.at[0] != 'r' || value.len < CHANGE_HEAD_BYTES)
         return false;

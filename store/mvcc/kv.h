@@ -47,8 +47,7 @@ err_t kv_seek(kv_t *kv, bytes_t key, why_t *why) MUST_USE;
 err_t kv_next(kv_t *kv, why_t *why) MUST_USE;
 bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value); // false: past the end
 
-// ---- the sorted map
-// ---------------------------------------------------------------------------------
+// ---- the sorted map -----------------------------------------------------------------------------
 kv_t *kv_map_new(void) MUST_USE;
 // As a power cut would: back to the last flush. Every `writes` writes it flushes by itself; 0:
 // never.

@@ -102,8 +102,7 @@ static blob_t *flushed_value(map_kv_t *map, bytes_t key) {
     return node ? node->value : NULL;
 }
 
-// ---- the port
-// ---------------------------------------------------------------------------------------
+// ---- the port -----------------------------------------------------------------------------------
 static err_t map_get(kv_t *kv, bytes_t key, arena_t *arena, bool flushed, bytes_t *ret_value,
                      why_t *why) {
     map_kv_t *map = map_of(kv);

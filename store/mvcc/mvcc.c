@@ -1,9 +1,8 @@
 #include "store/mvcc/mvcc.h"
 #include "store/mvcc/mvcc_state.h"
 
-// ---- pending changes
-// -------------------------------------------------------------------------------- Position of
-// `key`, or where it would be inserted.
+// ---- pending changes ----------------------------------------------------------------------------
+// Position of `key`, or where it would be inserted.
 static size_t place_of(const pendings_t *pendings, bytes_t key, bool *ret_found) {
     size_t low = 0, high = pendings->len;
     while (low < high) {
@@ -44,8 +43,7 @@ void mvcc_delete_op(mvcc_t *m, bytes_t key) {
     vec_push(&m->ops, ((kv_op_t){.key = key, .is_delete = true}));
 }
 
-// ---- looking up
-// -------------------------------------------------------------------------------------
+// ---- looking up ---------------------------------------------------------------------------------
 static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision,
                         bool *ret_found, head_t *ret_head, why_t *why) {
     bytes_t at = keys_index(arena, key, revision), prefix = {at.at, at.len - 8}, here, value,
@@ -121,8 +119,7 @@ err_t mvcc_get_at(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, b
     return mvcc_value(m, arena, key, &head, &ret_change->value, why);
 }
 
-// ---- changing
-// ---------------------------------------------------------------------------------------
+// ---- changing -----------------------------------------------------------------------------------
 void mvcc_begin(mvcc_t *m) {
     assert(m->txn.len == 0);
     m->txn_ops = m->ops.len;
@@ -187,8 +184,7 @@ err_t mvcc_delete(mvcc_t *m, bytes_t key, const head_t *before, why_t *why) {
     return change_key(m, &change, before, why);
 }
 
-// ---- committing
-// -------------------------------------------------------------------------------------
+// ---- committing ---------------------------------------------------------------------------------
 err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     assert(m->txn.len == 0);
     // The meta record goes with it: an entry that changed nothing moves the applied index all the
@@ -212,8 +208,7 @@ void mvcc_entry_done(mvcc_t *m, uint64_t index, uint64_t term) {
 
 err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     mvcc_t *m = NEW(mvcc_t);
     m->kv = kv;
@@ -262,8 +257,7 @@ bool mvcc_is_refusal(err_t err) {
            err == ERR_NOT_FOUND || err == ERR_INVALID || err == ERR_EXISTS || err == ERR_TOO_LARGE;
 }
 
-// ---- changes, for watches
-// ---------------------------------------------------------------------------
+// ---- changes, for watches -----------------------------------------------------------------------
 err_t mvcc_changes(mvcc_t *m, arena_t *arena, revision_t from, uint32_t from_sub, size_t bytes_max,
                    changes_t *ret_changes, why_t *why) {
     if (from <= m->meta.compacted)

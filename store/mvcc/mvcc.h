@@ -36,8 +36,7 @@ typedef struct mvcc mvcc_t;
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) MUST_USE;
 void mvcc_destroy(mvcc_t **mvcc); // what is not committed is dropped
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 const meta_t *mvcc_meta(const mvcc_t *mvcc); // committed and pending together
 // The applied index that a crash would leave: the log is needed from there on.
 err_t mvcc_flushed(mvcc_t *mvcc, meta_t *ret_meta, why_t *why) MUST_USE;
@@ -48,8 +47,7 @@ err_t mvcc_check_txn(const Store__TxnRequest *txn, why_t *why) MUST_USE;
 err_t mvcc_check_range(const Store__RangeRequest *range, why_t *why) MUST_USE;
 bool mvcc_txn_is_read_only(const Store__TxnRequest *txn);
 
-// ---- applying
-// -------------------------------------------------------------------------------------
+// ---- applying -----------------------------------------------------------------------------------
 // ERR_DEPOSED: the epoch is not this one; ERR_COMPACTED, ERR_FUTURE_REVISION: of a range in it;
 // ERR_NOT_FOUND: no such lease; ERR_INVALID: a key is changed twice. Nothing is changed then. Other
 // errors are the disk's: the member must stop. The reply is the arena's.
@@ -74,8 +72,7 @@ err_t mvcc_commit(mvcc_t *mvcc, why_t *why) MUST_USE;
 // do. Not part of the replicated state: each member does it when it has time.
 err_t mvcc_prune(mvcc_t *mvcc, size_t changes_max, bool *ret_more, why_t *why) MUST_USE;
 
-// ---- reading
-// --------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 err_t mvcc_range(mvcc_t *mvcc, arena_t *arena, const Store__RangeRequest *range,
                  Store__RangeReply **ret_reply, why_t *why) MUST_USE;
 // The changes of revisions [from, revision], in order, until bytes_max is passed; whole revisions

@@ -27,8 +27,7 @@ static inline ProtobufCBinaryData data_of(bytes_t bytes) {
     return (ProtobufCBinaryData){bytes.len, (uint8_t *)bytes.at};
 }
 
-// ---- mvcc.c
-// ---------------------------------------------------------------------------------------
+// ---- mvcc.c -------------------------------------------------------------------------------------
 void mvcc_put_op(mvcc_t *m, bytes_t key, bytes_t value);
 void mvcc_delete_op(mvcc_t *m, bytes_t key);
 const pending_t *mvcc_pending(const pendings_t *pendings, bytes_t key);
@@ -47,8 +46,7 @@ err_t mvcc_put(mvcc_t *m, bytes_t key, bytes_t value, int64_t lease, const head_
 err_t mvcc_delete(mvcc_t *m, bytes_t key, const head_t *before, why_t *why);
 err_t mvcc_has_lease(mvcc_t *m, arena_t *arena, int64_t lease, bool *ret_has, why_t *why);
 
-// ---- range.c
-// --------------------------------------------------------------------------------------
+// ---- range.c ------------------------------------------------------------------------------------
 typedef struct {
     bytes_t from, end;   // end.len 0: only `from`; end "\0": all from `from` on
     revision_t revision; // heads at or before it

@@ -10,9 +10,8 @@ bool mvcc_in_range(bytes_t key, ProtobufCBinaryData from, ProtobufCBinaryData en
     return is_open_end(bytes_of(end)) || bytes_cmp(key, bytes_of(end)) < 0;
 }
 
-// ---- the walk
-// --------------------------------------------------------------------------------------- Where the
-// kv's cursor stands: the newest head at or before the revision, of the next key.
+// ---- the walk -----------------------------------------------------------------------------------
+// Where the kv's cursor stands: the newest head at or before the revision, of the next key.
 typedef struct {
     bool has;
     bytes_t key; // the arena's
@@ -83,8 +82,7 @@ err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg,
     return err;
 }
 
-// ---- the request
-// ------------------------------------------------------------------------------------
+// ---- the request --------------------------------------------------------------------------------
 typedef struct {
     bytes_t key;
     head_t head;

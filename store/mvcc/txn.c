@@ -2,8 +2,7 @@
 #include "runtime/api/msg.h"
 #include "store/mvcc/mvcc_state.h"
 
-// ---- before it enters the log
-// -------------------------------------------------------------------------
+// ---- before it enters the log -------------------------------------------------------------------
 typedef struct {
     size_t ops;
     bool writes;
@@ -112,8 +111,7 @@ static bool walks(const Store__TxnRequest *txn) {
     return false;
 }
 
-// ---- compares
-// -----------------------------------------------------------------------------------------
+// ---- compares -----------------------------------------------------------------------------------
 typedef struct {
     mvcc_t *m;
     arena_t *arena;
@@ -209,8 +207,7 @@ static err_t one_compare(mvcc_t *m, arena_t *arena, const Store__Compare *compar
     return c.err;
 }
 
-// ---- operations
-// ---------------------------------------------------------------------------------------
+// ---- operations ---------------------------------------------------------------------------------
 static err_t run_txn(mvcc_t *m, arena_t *arena, const Store__TxnRequest *txn,
                      Store__TxnReply **ret_reply, why_t *why);
 

@@ -1,8 +1,7 @@
 // Life, the dispatch of events, and what all parts of the core share.
 #include "store/raft/raft_state.h"
 
-// ---- members
-// --------------------------------------------------------------------------------------
+// ---- members ------------------------------------------------------------------------------------
 const raft_member_t *raft_config_find(const raft_config_t *c, raft_id_t id) {
     for (size_t i = 0; i < c->len; i++)
         if (c->members[i].id == id) return &c->members[i];
@@ -71,8 +70,7 @@ void raft_configs_truncate(raft_t *r, raft_index_t from) {
     if (r->configs.len != before) sync_peers(r);
 }
 
-// ---- out
-// ------------------------------------------------------------------------------------------
+// ---- out ----------------------------------------------------------------------------------------
 static void out_reset(raft_out_t *out) {
     raft_out_t kept = *out;
     *out = (raft_out_t){0};
@@ -142,8 +140,7 @@ static void finish(raft_t *r) {
     out->apply_to = raft_apply_limit(r);
 }
 
-// ---- events
-// ---------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 static void on_synced(raft_t *r, uint64_t write) {
     assert(write <= r->write_last);
     size_t done = 0;
@@ -249,8 +246,7 @@ void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out) {
     raft_check(raft);
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) {
     assert(options->id && options->trail);
     assert(options->applied <= options->trail->last && options->applied >= options->trail->base);
@@ -293,8 +289,7 @@ void raft_destroy(raft_t **raft) {
     free(r);
 }
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 int64_t raft_deadline_ms(const raft_t *raft) {
     if (raft->role != RAFT_LEADER) return raft->election_deadline_ms;
     if (raft->peers.len == 0) return INT64_MAX; // nobody to beat to, no quorum to lose

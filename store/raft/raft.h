@@ -31,8 +31,7 @@ enum {
     RAFT_HEARTBEAT_DEFAULT_MS = 50,
 };
 
-// ---- members
-// --------------------------------------------------------------------------------------
+// ---- members ------------------------------------------------------------------------------------
 typedef enum { RAFT_MEMBER_VOTER, RAFT_MEMBER_LEARNER } raft_member_role_t;
 typedef struct {
     raft_id_t id;
@@ -47,8 +46,7 @@ size_t raft_config_voters(const raft_config_t *c);
 // May `to` follow `from`: non-empty, no id twice, and at most one voter of difference?
 bool raft_config_can_follow(const raft_config_t *from, const raft_config_t *to);
 
-// ---- what is durable
-// -------------------------------------------------------------------------------
+// ---- what is durable ----------------------------------------------------------------------------
 typedef struct {
     raft_term_t term;
     raft_id_t vote;
@@ -63,8 +61,7 @@ typedef struct {
     const raft_config_t *config; // RAFT_ENTRY_CONFIG; borrowed for the step
 } raft_entry_t;
 
-// ---- messages
-// -------------------------------------------------------------------------------------
+// ---- messages -----------------------------------------------------------------------------------
 typedef enum {
     RAFT_PRE_VOTE,       // term: the one it would start
     RAFT_PRE_VOTE_REPLY, // ok; granted ones bear the asked term
@@ -97,8 +94,7 @@ typedef struct {
     uint64_t after_write;    // out only; see 2 above
 } raft_message_t;
 
-// ---- events
-// ---------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 typedef enum {
     RAFT_EVENT_TICK,
     RAFT_EVENT_MESSAGE,
@@ -157,8 +153,7 @@ typedef struct {
 } raft_out_t;
 void raft_out_done(raft_out_t *out);
 
-// ---- the core
-// -------------------------------------------------------------------------------------
+// ---- the core -----------------------------------------------------------------------------------
 typedef struct raft raft_t;
 typedef enum { RAFT_FOLLOWER, RAFT_PRE_CANDIDATE, RAFT_CANDIDATE, RAFT_LEADER } raft_role_t;
 
@@ -179,8 +174,7 @@ raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) M
 void raft_destroy(raft_t **raft);
 void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out);
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 int64_t raft_deadline_ms(const raft_t *raft); // when the next TICK is due
 raft_role_t raft_role(const raft_t *raft);
 raft_term_t raft_term(const raft_t *raft);

@@ -73,8 +73,7 @@ struct raft {
     raft_out_t *out;
 };
 
-// ---- raft.c
-// ---------------------------------------------------------------------------------------
+// ---- raft.c -------------------------------------------------------------------------------------
 raft_message_t *raft_send(raft_t *r, raft_message_type_t type, raft_id_t to); // zeroed but for head
 peer_t *raft_find_peer(raft_t *r, raft_id_t id);
 const raft_config_t *raft_config_now(const raft_t *r);
@@ -85,8 +84,7 @@ void raft_configs_truncate(raft_t *r, raft_index_t from);
 void raft_log_append(raft_t *r, raft_term_t term, uint64_t count);
 void raft_log_truncate(raft_t *r, raft_index_t from);
 
-// ---- election.c
-// -----------------------------------------------------------------------------------
+// ---- election.c ---------------------------------------------------------------------------------
 void raft_reset_election(raft_t *r);
 void raft_become_follower(raft_t *r, raft_term_t term, raft_id_t leader);
 void raft_campaign(raft_t *r, bool transfer); // skips the pre-vote on a leader's word
@@ -98,8 +96,7 @@ void raft_recv_pre_vote(raft_t *r, const raft_message_t *m);
 void raft_recv_vote_reply(raft_t *r, const raft_message_t *m);
 void raft_recv_timeout_now(raft_t *r);
 
-// ---- replication.c: the leader's side
-// ---------------------------------------------------------------
+// ---- replication.c: the leader's side -----------------------------------------------------------
 void raft_lead(raft_t *r);
 void raft_propose(raft_t *r, const raft_entry_t *entries, uint64_t len);
 void raft_send_appends(raft_t *r);
@@ -110,13 +107,11 @@ void raft_recv_append_reply(raft_t *r, const raft_message_t *m);
 void raft_recv_heartbeat_reply(raft_t *r, const raft_message_t *m);
 void raft_transfer(raft_t *r, raft_id_t to);
 
-// ---- follow.c: the follower's side
-// ------------------------------------------------------------------
+// ---- follow.c: the follower's side --------------------------------------------------------------
 void raft_recv_append(raft_t *r, const raft_message_t *m);
 void raft_recv_heartbeat(raft_t *r, const raft_message_t *m);
 
-// ---- read.c
-// -----------------------------------------------------------------------------------------
+// ---- read.c -------------------------------------------------------------------------------------
 void raft_read(raft_t *r, uint64_t read);
 void raft_advance_reads(raft_t *r);
 void raft_fail_reads(raft_t *r);

@@ -19,8 +19,7 @@ void raft_lead(raft_t *r) {
     raft_heartbeat(r);
 }
 
-// ---- proposals
-// ------------------------------------------------------------------------------------
+// ---- proposals ----------------------------------------------------------------------------------
 static bool config_is_allowed(const raft_t *r, const raft_entry_t *entries, uint64_t len) {
     // One change at a time, and only after an entry of this term is committed (§4.1 and the
     // erratum of 2015).
@@ -50,8 +49,7 @@ void raft_propose(raft_t *r, const raft_entry_t *entries, uint64_t len) {
     raft_send_appends(r);
 }
 
-// ---- appends
-// --------------------------------------------------------------------------------------
+// ---- appends ------------------------------------------------------------------------------------
 static void send_append(raft_t *r, peer_t *peer) {
     raft_index_t prev = peer->next - 1;
     if (prev < r->trail.base) {
@@ -154,8 +152,7 @@ void raft_recv_append_reply(raft_t *r, const raft_message_t *m) {
     finish_transfer(r, peer);
 }
 
-// ---- heartbeats
-// -----------------------------------------------------------------------------------
+// ---- heartbeats ---------------------------------------------------------------------------------
 void raft_heartbeat(raft_t *r) {
     r->round_last++;
     r->heartbeat_deadline_ms = r->now_ms + r->heartbeat_ms;
@@ -199,8 +196,7 @@ void raft_check_quorum(raft_t *r) {
     if (heard < raft_quorum(r)) raft_become_follower(r, r->hard.term, 0);
 }
 
-// ---- leader transfer (§3.10)
-// ------------------------------------------------------------------------
+// ---- leader transfer (§3.10) --------------------------------------------------------------------
 void raft_transfer(raft_t *r, raft_id_t to) {
     peer_t *peer = raft_find_peer(r, to);
     if (r->role != RAFT_LEADER)

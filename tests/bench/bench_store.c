@@ -44,8 +44,7 @@ static void must(err_t err, const why_t *why) {
     exit(1);
 }
 
-// ---- measuring
-// ----------------------------------------------------------------------------------------
+// ---- measuring ----------------------------------------------------------------------------------
 typedef struct {
     VEC(uint32_t) us;
     int64_t begun_us, until_us;
@@ -110,8 +109,7 @@ static size_t print_key(char to[static 32], uint64_t *state, work_t work) {
     return (size_t)snprintf(to, 32, "/bench/key-%013llu", (unsigned long long)key);
 }
 
-// ---- Troupe
-// -------------------------------------------------------------------------------------------
+// ---- Troupe -------------------------------------------------------------------------------------
 typedef struct {
     samples_t samples;
     work_t work;
@@ -281,8 +279,7 @@ static figure_t troupe_run(troupe_t *t, work_t work, int clients, double seconds
     return f;
 }
 
-// ---- etcd
-// ---------------------------------------------------------------------------------------------
+// ---- etcd ---------------------------------------------------------------------------------------
 typedef struct {
     pid_t pid;
     char socket[200];
@@ -433,8 +430,7 @@ static void etcd_close(etcd_t *e) {
     waitpid(e->pid, NULL, 0);
 }
 
-// ---- the disk alone
-// -------------------------------------------------------------------------------------
+// ---- the disk alone -----------------------------------------------------------------------------
 static void print_floor(const char *dir, double seconds) {
     CLEANUP(free_charp) char *path = str_printf("%s/floor", dir);
     file_t *file = NULL;
@@ -459,8 +455,7 @@ static void print_floor(const char *dir, double seconds) {
     must(files_remove(files_real(), path, &why), &why);
 }
 
-// ---- the table
-// ------------------------------------------------------------------------------------------
+// ---- the table ----------------------------------------------------------------------------------
 typedef struct {
     work_t work;
     int clients;

@@ -59,8 +59,7 @@ static void fault(world_t *w, const char *fmt, ...) {
     va_end(args);
 }
 
-// ---- a client
-// -----------------------------------------------------------------------------------------
+// ---- a client -----------------------------------------------------------------------------------
 typedef struct {
     world_t *world;
     size_t number;
@@ -166,8 +165,7 @@ static const actor_def_t client_actor = {.role = "test",
                                          .handlers = client_handlers,
                                          .on_timer = client_timer};
 
-// ---- a watcher
-// ----------------------------------------------------------------------------------------
+// ---- a watcher ----------------------------------------------------------------------------------
 typedef struct {
     world_t *w;
     size_t number;
@@ -230,8 +228,7 @@ static const actor_def_t watcher_actor = {.role = "test",
                                           .handlers = watcher_handlers,
                                           .on_timer = watcher_timer};
 
-// ---- the world
-// ----------------------------------------------------------------------------------------
+// ---- the world ----------------------------------------------------------------------------------
 static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
     *ret_kv = ((world_t *)arg)->kv;
     return ERR_OK;
@@ -288,8 +285,7 @@ static void world_close(world_t *w) {
     for (size_t i = 0; i < WATCHERS; i++) vec_done(&w->seen[i]);
 }
 
-// ---- checks
-// -------------------------------------------------------------------------------------------
+// ---- checks -------------------------------------------------------------------------------------
 static void check_watches(world_t *w) {
     for (size_t i = 0; i < WATCHERS; i++) {
         const events_t *seen = &w->seen[i];
@@ -365,8 +361,7 @@ static void check_keys(world_t *w) {
     arena_done(&arena);
 }
 
-// ---- trouble
-// ------------------------------------------------------------------------------------------
+// ---- trouble ------------------------------------------------------------------------------------
 static void power_cut(world_t *w) {
     sim_crash_process(w->sim, "p1");
     rng_t *rng = sim_rng(w->sim);

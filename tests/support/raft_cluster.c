@@ -104,8 +104,7 @@ static void say(raft_cluster_t *c, const char *fmt, ...) {
 
 static uint64_t throw_dice(raft_cluster_t *c) { return c->rng ? rng_next(c->rng) : c->dice++ * 37; }
 
-// ---- promises
-// ---------------------------------------------------------------------------------------
+// ---- promises -----------------------------------------------------------------------------------
 static void check_leader(raft_cluster_t *c, raft_id_t id) {
     raft_t *raft = c->members[id].raft;
     if (raft_role(raft) != RAFT_LEADER) return;
@@ -147,9 +146,8 @@ static void check_applied(raft_cluster_t *c, raft_id_t id, raft_index_t to) {
     m->applied = to;
 }
 
-// ---- performing
-// ------------------------------------------------------------------------------------- `slots`:
-// what the event's entries stand for, one by one; NULL where it has none.
+// ---- performing ---------------------------------------------------------------------------------
+// `slots`: what the event's entries stand for, one by one; NULL where it has none.
 static void step(raft_cluster_t *c, raft_id_t id, raft_event_t event, const slot_t *slots);
 
 static void post(raft_cluster_t *c, letter_t letter) { vec_push(&c->net, letter); }
@@ -363,8 +361,7 @@ static void cut_log(raft_cluster_t *c, raft_id_t id, raft_index_t index) {
     step(c, id, (raft_event_t){.type = RAFT_EVENT_CUT, .cut_to = index}, NULL);
 }
 
-// ---- the script
-// -------------------------------------------------------------------------------------
+// ---- the script ---------------------------------------------------------------------------------
 typedef struct {
     const char *at;
 } words_t;
@@ -556,8 +553,7 @@ char *raft_cluster_run(const char *script) {
     return out;
 }
 
-// ---- dice
-// -------------------------------------------------------------------------------------------
+// ---- dice ---------------------------------------------------------------------------------------
 static raft_id_t some_member(raft_cluster_t *c) { return 1 + rng_below(c->rng, c->config.len); }
 
 static void deliver_one(raft_cluster_t *c, const raft_dice_t *dice) {
@@ -658,8 +654,7 @@ bool raft_cluster_calm(raft_cluster_t *c) {
 size_t raft_cluster_commits(const raft_cluster_t *c) { return c->committed.len; }
 const char *raft_cluster_fault(const raft_cluster_t *c) { return c->fault.at; }
 
-// ---- life
-// -------------------------------------------------------------------------------------------
+// ---- life ---------------------------------------------------------------------------------------
 raft_cluster_t *raft_cluster_new(void) { return NEW(raft_cluster_t); }
 
 void raft_cluster_destroy(raft_cluster_t **cluster) {

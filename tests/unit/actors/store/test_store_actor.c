@@ -123,8 +123,7 @@ Test(store_actor, what_was_acknowledged_survives_a_power_cut)
     ASSERT_NO_LEAKS();
 }
 
-// ---- more of what it promises
-// -------------------------------------------------------------------------
+// ---- more of what it promises -------------------------------------------------------------------
 static err_t ask(world_t *w, const ProtobufCMessage *body, const ProtobufCMessageDescriptor *type,
                  void **ret_reply, why_t *why) {
     return sim_ask(w->sim, "test/a", "store", body, 1000, &w->arena, type, ret_reply, why);
@@ -261,6 +260,36 @@ Test(store_actor, its_status_says_where_it_stands)
     cr_assert_eq(status->revision, 1);
     cr_assert_eq(status->commit_index, status->applied_index);
     cr_assert_neq(status->cluster_id, 0);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
+// Also when the state machine never flushes by itself: what it refuses fills only the log.
+Test(store_actor, the_log_stays_short)
+{
+    world_t w;
+    world_open(&w, 8);
+    kv_map_flush_every(w.kv, 0);
+    w.store.log_cut_bytes = 128 << 10;
+    uint8_t value[1000] = {1};
+    Store__StatusRequest request = {
+        .base = PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor)};
+    Store__StatusReply *status = NULL;
+    why_t why;
+    for (int i = 0; i < 4000; i++) {
+        // Refused by the state machine: there is no such lease.
+        sim_tell(w.sim, "test/b", "store/m1",
+                 &put_txn(&w.arena, "a", (ProtobufCBinaryData){sizeof value, value}, 99)->base);
+        if (i % 50 == 49) put(&w, "last", "1");
+    }
+    cr_assert_eq(ask(&w, &request.base, &store__status_reply__descriptor, (void **)&status, &why),
+                 ERR_OK);
+    cr_assert_gt(status->last_index, 4000);
+    cr_assert_lt(status->log_bytes, 1200 << 10, "%llu", (unsigned long long)status->log_bytes);
+    sim_crash_process(w.sim, "p1");
+    sim_restart_process(w.sim, "p1");
+    sim_run_for(w.sim, 100);
+    cr_assert_str_eq(get(&w, "last"), "1");
     world_close(&w);
     ASSERT_NO_LEAKS();
 }

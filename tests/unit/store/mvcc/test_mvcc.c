@@ -1,12 +1,14 @@
 // The state machine: scripts in, text out, the same from both backends.
 //
 // Commands of a script (lines "> …"; what they print is indented, GOLDEN=write rewrites it):
-//     put K V [lease L] [prev]      del K [END] [prev]      get K [END] [at R] [limit N] [keys]
-//     [count] [all] [desc] [sort version|create|mod|value]      END "*": open; K "" with END: all
-//     if CMP [and CMP]… then OP [; OP]… [else OP [; OP]…]       CMP: ver|create|mod|val|lease K
-//     [END] =|!|<|> X epoch K N OP      grant L TTL      revoke L      compact R      prune N
-//     changes R [SUB] [BYTES] lost              (back to the last flush, and on from there) dump
-//     leases
+//     put K V [lease L|kept] [prev]
+//     del K [END] [prev]                     END "*": open; K "" with END "*": all keys
+//     get K [END] [at R] [limit N] [keys] [count] [all] [desc] [sort version|create|mod|value]
+//     if CMP [and CMP]… then OP [; OP]… [else OP [; OP]…]
+//                                            CMP: ver|create|mod|val|lease K [END] =|!|<|> X
+//     epoch K N OP
+//     grant L TTL      revoke L      compact R      prune N      changes R [SUB] [BYTES]
+//     leases           dump
 #include "runtime/api/msg.h"
 #include "runtime/base/rng.h"
 #include "runtime/base/text.h"
@@ -28,8 +30,7 @@ typedef struct {
 
 #define LL(x) ((long long)(x))
 
-// ---- words
-// ------------------------------------------------------------------------------------------
+// ---- words --------------------------------------------------------------------------------------
 static const char *word(script_t *s) { return s->at < s->len ? s->words[s->at] : ""; }
 static const char *take(script_t *s) { return s->at < s->len ? s->words[s->at++] : ""; }
 static bool take_if(script_t *s, const char *what) {
@@ -51,8 +52,7 @@ static bool is_option(const char *w) {
     return false;
 }
 
-// ---- parsing
-// ----------------------------------------------------------------------------------------
+// ---- parsing ------------------------------------------------------------------------------------
 static Store__RangeRequest *parse_range(script_t *s) {
     Store__RangeRequest *r =
         MSG_NEW(&s->arena, Store__RangeRequest, store__range_request__descriptor);
@@ -152,8 +152,7 @@ static Store__TxnRequest *parse_if(script_t *s) {
     return txn;
 }
 
-// ---- printing
-// ---------------------------------------------------------------------------------------
+// ---- printing -----------------------------------------------------------------------------------
 static void print_kv(script_t *s, const Store__KeyValue *kv) {
     text_addf(&s->out, " %.*s=%.*s(c%lld m%lld v%lld%s", (int)kv->key.len,
               kv->key.data ? (char *)kv->key.data : "", (int)kv->value.len,
@@ -188,8 +187,7 @@ static void print_txn(script_t *s, const Store__TxnReply *r) {
     }
 }
 
-// ---- commands
-// ---------------------------------------------------------------------------------------
+// ---- commands -----------------------------------------------------------------------------------
 static void done(script_t *s, err_t err, const why_t *why) {
     why_t wrong;
     if (err != ERR_OK) text_addf(&s->out, " %s: %s", err_name(err), why->text);
@@ -345,8 +343,7 @@ static char *run_script(kv_t *kv, const char *text) {
     return text_steal(&s.out);
 }
 
-// ---- golden
-// -----------------------------------------------------------------------------------------
+// ---- golden -------------------------------------------------------------------------------------
 static char *read_file(const char *path) {
     FILE *in = fopen(path, "r");
     cr_assert_not_null(in, "%s is missing", path);
@@ -406,9 +403,8 @@ SCRIPT(leases_take_their_keys_with_them, "leases")
 SCRIPT(changes_come_in_order_and_in_parts, "changes")
 SCRIPT(bad_requests_change_nothing, "bad")
 
-// ---- properties
-// ------------------------------------------------------------------------------------- A crash
-// that takes back unflushed writes, and the entries again from there: the same state.
+// ---- properties ---------------------------------------------------------------------------------
+// A crash that takes back unflushed writes, and the entries again from there: the same state.
 static void apply_some(mvcc_t *m, uint64_t index) {
     rng_t rng;
     rng_init(&rng, index);
