@@ -28,12 +28,16 @@ static void read_fields(read_t *r, const api_type_t *type, ProtobufCMessage *msg
                         const node_t *node, const path_t *path);
 
 // ---- errors -------------------------------------------------------------------------------------
+// Enough said: count it, and spare the making of its text.
+static bool is_full(read_t *r) {
+    if (r->errors->len < CODEC_ERRORS_MAX) return false;
+    r->errors->skipped++;
+    return true;
+}
+
 static void add_error(read_t *r, const node_t *node, bool is_strict, const char *text) {
     read_errors_t *e = r->errors;
-    if (e->len == CODEC_ERRORS_MAX) {
-        e->skipped++;
-        return;
-    }
+    assert(e->len < CODEC_ERRORS_MAX);
     e->at[e->len].line = node->line;
     e->at[e->len].is_strict = is_strict;
     e->at[e->len++].text = or_empty(text);
@@ -59,11 +63,13 @@ static const char *path_text(read_t *r, const path_t *path, bool exact) {
 
 static void strict_error(read_t *r, const node_t *node, const char *what, const path_t *path) {
     if (!r->strict) return;
+    if (is_full(r)) return;
     add_error(r, node, true,
               arena_printf(r->arena, "%s field \"%s\"", what, path_text(r, path, true)));
 }
 
 static void value_error(read_t *r, const node_t *node, const path_t *path, const char *what) {
+    if (is_full(r)) return;
     const char *where = path_text(r, path, true);
     add_error(r, node, false, arena_printf(r->arena, "%s%s%s", where, *where ? ": " : "", what));
 }
@@ -98,6 +104,7 @@ static const char *json_type(read_t *r, const node_t *n) {
 // `owner` is the Go struct that the field belongs to.
 static void type_error(read_t *r, const node_t *node, const path_t *path, const char *owner,
                        const char *wanted) {
+    if (is_full(r)) return;
     const char *where = path_text(r, path, false);
     const char *given = json_type(r, node);
     if (node->type == NODE_NUMBER && !streq(wanted, "string") && !streq(wanted, "bool"))
@@ -370,12 +377,14 @@ static void read_map(read_t *r, field_t *f, const api_type_t *type, ProtobufCMes
         if (value->type == PROTOBUF_C_TYPE_STRING && !*(char **)to) *(const char **)to = "";
     }
     size_t kept = msg_map_sort(entries, len);
-    if (kept < len && r->strict)
-        for (const node_t *c = node->first; c; c = c->next)
-            if (c != node_get(node, c->key)) {
-                path_t entry = {path, c->key, 0, true};
-                strict_error(r, c, "duplicate", &entry);
-            }
+    if (kept < len && r->strict) {
+        const node_t *again[CODEC_ERRORS_MAX];
+        size_t n = node_repeated(node, again, LENGTH_OF(again));
+        for (i = 0; i < n; i++) {
+            path_t entry = {path, again[i]->key, 0, true};
+            strict_error(r, again[i], "duplicate", &entry);
+        }
+    }
     FIELD_AT(msg, f->offset, void *) = entries;
     FIELD_AT(msg, f->quantifier_offset, size_t) = kept;
 }

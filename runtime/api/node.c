@@ -104,6 +104,32 @@ static bool same_text(const node_t *a, const node_t *b) {
            (a->text_len == 0 || memcmp(a->text, b->text, a->text_len) == 0);
 }
 
+static int key_cmp(const void *a, const void *b) {
+    const node_t *x = *(const node_t *const *)a, *y = *(const node_t *const *)b;
+    int order = strcmp(x->key, y->key);
+    return order ? order : (x->line > y->line) - (x->line < y->line);
+}
+
+static const node_t **sorted_by_key(const node_t *map, size_t len) {
+    const node_t **at = mem_new((len + 1) * sizeof *at);
+    size_t i = 0;
+    for (const node_t *c = map->first; c; c = c->next) at[i++] = c;
+    qsort(at, len, sizeof *at, key_cmp);
+    return at;
+}
+
+static bool maps_equal(const node_t *a, const node_t *b) {
+    size_t len = node_len(a);
+    if (len != node_len(b)) return false;
+    const node_t **x = sorted_by_key(a, len), **y = sorted_by_key(b, len);
+    bool equal = true;
+    for (size_t i = 0; equal && i < len; i++)
+        equal = streq(x[i]->key, y[i]->key) && node_equal(x[i], y[i]);
+    free(x);
+    free(y);
+    return equal;
+}
+
 bool node_equal(const node_t *a, const node_t *b) {
     if (!a || !b) return a == b;
     if (a->type != b->type) return false;
@@ -118,13 +144,18 @@ bool node_equal(const node_t *a, const node_t *b) {
             if (!node_equal(x, y)) return false;
         return !x && !y;
     }
-    case NODE_MAP:
-        if (node_len(a) != node_len(b)) return false;
-        for (const node_t *c = a->first; c; c = c->next)
-            if (!node_equal(c, node_get(b, c->key))) return false;
-        return true;
+    case NODE_MAP: return maps_equal(a, b);
     }
     return false;
+}
+
+size_t node_repeated(const node_t *map, const node_t **ret_nodes, size_t max) {
+    size_t len = node_len(map), found = 0;
+    const node_t **sorted = sorted_by_key(map, len);
+    for (size_t i = 1; i < len && found < max; i++)
+        if (streq(sorted[i - 1]->key, sorted[i]->key)) ret_nodes[found++] = sorted[i];
+    free(sorted);
+    return found;
 }
 
 bool node_is_int(const node_t *n, int64_t *ret_v) {

@@ -63,6 +63,8 @@ bool node_remove(node_t *map, const char *key);
 bool node_unlink(node_t *list_or_map, const node_t *child);
 size_t node_len(const node_t *n);                  // children
 bool node_equal(const node_t *a, const node_t *b); // maps in any order; 1 and 1.0 differ
+// Children whose key stood before already, at most `max` of them.
+size_t node_repeated(const node_t *map, const node_t **ret_nodes, size_t max);
 bool node_is_int(const node_t *n, int64_t *ret_v); // a number that is a whole one
 const char *node_scalar_text(arena_t *arena,
                              const node_t *n); // "true", "5", "text"; NULL otherwise

@@ -65,7 +65,7 @@ err_t patch_merge(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj, 
     err_t err = parse_patch(arena, patch_json, NODE_MAP, &patch, why);
     if (err || (err = tree_of(arena, k, obj, &tree, why))) return err;
     drop_identity(patch);
-    patch_tree_merge(arena, tree, patch);
+    if ((err = patch_tree_merge(arena, tree, patch, why))) return err;
     return object_of(arena, k, tree, ret_obj, why);
 }
 

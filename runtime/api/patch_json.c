@@ -13,21 +13,31 @@ static node_t *without_nulls(arena_t *arena, const node_t *value) {
     if (value->type != NODE_MAP) return copy;
     copy->first = copy->last = NULL;
     for (const node_t *c = value->first; c; c = c->next)
-        if (c->type != NODE_NULL) node_put(arena, copy, c->key, without_nulls(arena, c));
+        if (c->type != NODE_NULL) node_add(copy, without_nulls(arena, c));
     return copy;
 }
 
-void patch_tree_merge(arena_t *arena, node_t *live, const node_t *patch) {
+static bool merge(arena_t *arena, node_t *live, const node_t *patch, size_t *work) {
     assert(live->type == NODE_MAP && patch->type == NODE_MAP);
+    *work += (node_len(live) + node_len(patch)) * node_len(patch);
+    if (*work > PATCH_WORK_MAX) return false;
     for (const node_t *c = patch->first; c; c = c->next) {
         node_t *old = node_get(live, c->key);
+        bool inside = c->type == NODE_MAP && old && old->type == NODE_MAP;
+        if (inside && !merge(arena, old, c, work)) return false;
         if (c->type == NODE_NULL)
             node_remove(live, c->key);
-        else if (c->type == NODE_MAP && old && old->type == NODE_MAP)
-            patch_tree_merge(arena, old, c);
-        else
+        else if (!inside)
             node_put(arena, live, c->key, without_nulls(arena, c));
     }
+    return true;
+}
+
+err_t patch_tree_merge(arena_t *arena, node_t *live, const node_t *patch, why_t *why) {
+    size_t work = 0;
+    return merge(arena, live, patch, &work)
+               ? ERR_OK
+               : why_set(why, ERR_TOO_LARGE, "the patch is too much work");
 }
 
 // ---- JSON patch ---------------------------------------------------------------------------------
@@ -35,6 +45,7 @@ typedef struct {
     arena_t *arena;
     node_t *root;
     size_t copied; // nodes that "copy" and "add" made, in all
+    size_t work;   // containers' children passed by on the way, in all
     why_t *why;
 } run_t;
 
@@ -86,6 +97,7 @@ static bool find_place(run_t *r, const char *path, place_t *ret_place) {
         size_t len = strcspn(path + 1, "/");
         if (place.parent && !(here = child_at(place.parent, place.step))) return false;
         if (here->type != NODE_MAP && here->type != NODE_LIST) return false;
+        r->work += node_len(here);
         place.parent = here;
         place.step = unescape(r->arena, path + 1, len);
         place.depth++;
@@ -218,7 +230,9 @@ err_t patch_tree_json(arena_t *arena, node_t **doc, const node_t *operations, wh
                        PATCH_OPERATIONS_MAX, len);
     run_t r = {.arena = arena, .root = *doc, .why = why};
     for (const node_t *o = operations->first; o; o = o->next) {
-        err_t err = run_one(&r, o);
+        err_t err = r.work > PATCH_WORK_MAX
+                        ? why_set(why, ERR_TOO_LARGE, "the patch is too much work")
+                        : run_one(&r, o);
         if (err) return err;
     }
     *doc = r.root;

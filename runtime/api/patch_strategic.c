@@ -20,7 +20,16 @@ typedef struct {
 typedef struct {
     arena_t *arena;
     why_t *why;
+    size_t work; // comparisons so far
 } merge_t;
+
+// Maps and lists are searched from their beginning: right for what people write, and bounded for
+// what somebody makes up.
+static err_t charge(merge_t *m, size_t one, size_t other) {
+    m->work += one * other;
+    return m->work > PATCH_WORK_MAX ? why_set(m->why, ERR_TOO_LARGE, "the patch is too much work")
+                                    : ERR_OK;
+}
 
 static shape_t shape_of(const shape_t *parent, const char *key) {
     if (parent->form == SHAPE_MAP) return (shape_t){SHAPE_VALUE, parent->type, NULL};
@@ -138,10 +147,9 @@ static node_t *clean(arena_t *arena, const node_t *value) {
                              ? node_new(arena, NODE_NULL)
                              : clean(arena, c);
         if (!inside) continue;
-        if (value->type == NODE_MAP)
-            node_put(arena, copy, c->key, inside);
-        else
-            node_add(copy, inside);
+        inside->key = c->key;
+        inside->key_len = c->key_len;
+        node_add(copy, inside);
     }
     return copy;
 }
@@ -190,14 +198,16 @@ static err_t merge_list(merge_t *m, const shape_t *shape, node_t *live, const no
                         const node_t *order) {
     const char *key = shape->row->merge_key;
     err_t err = check_items(m, patch, key);
-    if (err || (err = check_items(m, live, key)) || (order && (err = check_items(m, order, key))))
+    if (err || (err = check_items(m, live, key)) || (order && (err = check_items(m, order, key))) ||
+        (err = charge(m, node_len(live) + node_len(patch), node_len(patch) + node_len(order) + 1)))
         return err;
     items_t merged = {0}, before = {0}, wanted = {0};
     if (!replaces(patch)) items_of(live, &merged);
     items_of(live, &before);
     if (replaces(patch)) {
         for (const node_t *c = patch->first; c; c = c->next)
-            if (!node_get(c, DIRECTIVE)) vec_push(&merged, clean(m->arena, c));
+            if (c->type != NODE_NULL && !node_get(c, DIRECTIVE))
+                vec_push(&merged, clean(m->arena, c));
     } else if (!(err = merge_items(m, shape, &merged, patch))) {
         for (node_t *c = (order ? order : patch)->first; c; c = c->next)
             if (order || !node_get(c, DIRECTIVE)) vec_push(&wanted, c);
@@ -237,6 +247,8 @@ static err_t merge_directive(merge_t *m, const shape_t *shape, node_t *live, con
     node_t *list = node_get(live, name);
     if (!list || list->type != NODE_LIST) return ERR_OK;
     if (deletes) {
+        err_t err = charge(m, node_len(c), node_len(list));
+        if (err) return err;
         for (const node_t *gone = c->first; gone; gone = gone->next)
             for (node_t *item = list->first, *next; item; item = next) {
                 next = item->next;
@@ -252,6 +264,8 @@ static err_t merge_directive(merge_t *m, const shape_t *shape, node_t *live, con
 static err_t retain_keys(merge_t *m, node_t *live, const node_t *patch, const node_t *keys) {
     if (keys->type != NODE_LIST)
         return why_set(m->why, ERR_BAD_REQUEST, "%s: a list is wanted", RETAIN_KEYS);
+    err_t err = charge(m, node_len(patch) + node_len(live), node_len(keys));
+    if (err) return err;
     for (const node_t *c = patch->first; c; c = c->next) {
         bool named = c->key[0] == '$';
         for (const node_t *k = keys->first; k && !named; k = k->next)
@@ -282,7 +296,8 @@ static err_t merge_map(merge_t *m, const shape_t *shape, node_t *live, const nod
     if (directive && !streq(directive, "merge"))
         return why_set(m->why, ERR_BAD_REQUEST, "Unrecognized map patch type: \"%s\"", directive);
     const node_t *keys = node_get(patch, RETAIN_KEYS);
-    err_t err = keys ? retain_keys(m, live, patch, keys) : ERR_OK;
+    err_t err = charge(m, node_len(live) + node_len(patch), node_len(patch));
+    if (!err && keys) err = retain_keys(m, live, patch, keys);
     for (const node_t *c = patch->first; c && !err; c = c->next)
         err = c->key[0] == '$' ? merge_directive(m, shape, live, patch, c)
                                : merge_field(m, shape, live, patch, c);
@@ -291,7 +306,7 @@ static err_t merge_map(merge_t *m, const shape_t *shape, node_t *live, const nod
 
 err_t patch_tree_strategic(arena_t *arena, const api_type_t *type, node_t *live,
                            const node_t *patch, why_t *why) {
-    merge_t m = {arena, why};
+    merge_t m = {arena, why, 0};
     shape_t root = {SHAPE_VALUE, type, NULL};
     return merge_map(&m, &root, live, patch);
 }
@@ -305,7 +320,9 @@ static err_t apply_list(merge_t *m, const shape_t *shape, node_t *live, const no
     const char *key = shape->row->merge_key;
     shape_t element = {SHAPE_VALUE, shape->type, retains(shape) ? shape->row : NULL};
     err_t err = check_items(m, wanted, key);
-    if (err || (err = check_items(m, live, key))) return err;
+    if (err || (err = check_items(m, live, key)) ||
+        (err = charge(m, node_len(live) + node_len(last), node_len(live) + node_len(wanted))))
+        return err;
     items_t before = {0}, rest = {0}, old = {0}, merged = {0}, order = {0};
     items_of(live, &before);
     items_of(live, &rest);
@@ -362,7 +379,8 @@ static err_t apply_map(merge_t *m, const shape_t *shape, node_t *live, const nod
     // A struct of which one member is set (a volume, a strategy): when it changes, members that
     // are not wanted go, whoever set them.
     node_t *before = retains(shape) ? node_dup(m->arena, live) : NULL;
-    err_t err = ERR_OK;
+    err_t err = charge(m, node_len(live) + node_len(last), node_len(wanted) + node_len(last));
+    if (err) return err;
     if (last && last->type == NODE_MAP)
         for (const node_t *c = last->first; c; c = c->next)
             if (!node_get(wanted, c->key)) node_remove(live, c->key);
@@ -378,7 +396,7 @@ static err_t apply_map(merge_t *m, const shape_t *shape, node_t *live, const nod
 
 err_t patch_tree_apply(arena_t *arena, const api_type_t *type, node_t *live, const node_t *last,
                        const node_t *wanted, why_t *why) {
-    merge_t m = {arena, why};
+    merge_t m = {arena, why, 0};
     shape_t root = {SHAPE_VALUE, type, NULL};
     return apply_map(&m, &root, live, last, wanted);
 }

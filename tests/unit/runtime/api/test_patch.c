@@ -319,3 +319,46 @@ Test(patch, apply_notes_what_was_applied)
     arena_done(&a);
     ASSERT_NO_LEAKS();
 }
+
+// ---- what somebody makes up -----------------------------------------------------------------------
+static bytes_t map_of(arena_t *a, const char *before, size_t keys, const char *behind) {
+    text_t out = {.arena = a};
+    text_add(&out, before);
+    for (size_t i = keys; i > 0; i--) text_addf(&out, "%s\"k%zu\":\"\"", i == keys ? "" : ",", i);
+    text_add(&out, behind);
+    return (bytes_t){(uint8_t *)out.at, out.len};
+}
+
+Test(patch, work_is_bounded_for_maps_of_any_size)
+{
+    arena_t a = {0};
+    const kind_t *k;
+    ProtobufCMessage *obj, *got;
+    why_t why;
+    bytes_t text =
+        map_of(&a, "{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"data\":{", 50000, "}}");
+    cr_assert_eq(json_read_object(&a, (char *)text.at, text.len, true, &k, &obj, &why), ERR_OK);
+    bytes_t patch = map_of(&a, "{\"data\":{", 50000, "}}");
+    cr_assert_eq(patch_strategic(&a, k, obj, patch, &got, &why), ERR_TOO_LARGE);
+    cr_assert_str_eq(why.text, "the patch is too much work");
+    cr_assert_eq(patch_merge(&a, k, obj, patch, &got, &why), ERR_TOO_LARGE);
+    cr_assert_eq(patch_apply(&a, k, obj, patch, patch, &got, &why), ERR_TOO_LARGE);
+    patch = map_of(&a, "[{\"op\":\"test\",\"path\":\"/data\",\"value\":{", 50000, "}}]");
+    cr_assert_eq(patch_json(&a, k, obj, patch, &got, &why), ERR_OK, "%s", why.text);
+    // Where nothing stands yet, any size will do.
+    patch = map_of(&a, "{\"metadata\":{\"annotations\":{", 50000, "}}}");
+    cr_assert_eq(patch_strategic(&a, k, obj, patch, &got, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(patch_merge(&a, k, obj, patch, &got, &why), ERR_OK, "%s", why.text);
+    arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(patch, a_null_in_a_list_that_is_replaced_is_left_out)
+{
+    static const row_t ROWS[] = {
+        {"a null item", POD("'containers':[{'name':'a'}]"),
+         "{'spec':{'containers':[null,{'$patch':'replace'},{'name':'b'}]}}",
+         POD("'containers':[{'name':'b'}]"), NULL},
+    };
+    check(STRATEGIC, ROWS, LENGTH_OF(ROWS));
+}
