@@ -22,20 +22,22 @@ typedef struct {
     const char *socket;     // of a running containerd; default: one of our own, started and adopted
     const char
         *oci_runtime; // "runc", "crun", "auto" (default: crun where the cgroup layout allows it)
-    const char *sandbox_image;     // default registry.k8s.io/pause:3.9
-    const char *cni_bin_dir;       // default /usr/lib/cni, else /opt/cni/bin
-    const char *bridge;            // default cni0
-    const char *cgroup_root;       // prefix of every pod's cgroup: "/h1"; default ""
-    const char *pod_log_dir;       // default /var/log/pods
-    const char *manifest_dir;      // static pods; default: none
-    const char *pod_range;         // of this node: then spec.podCIDR is not waited for
-    const char *cluster_domain;    // default cluster.local
-    config_strings_t cluster_dns;  // name servers of pods; none: the node's own
-    config_strings_t labels;       // "key=value"
-    config_strings_t taints;       // "key=value:Effect"
-    int64_t pods_max;              // default 110
-    int64_t cpu_milli;             // capacity; 0: what the machine has
-    int64_t memory_bytes;          // 0: what the machine has
+    const char *sandbox_image;    // default registry.k8s.io/pause:3.9
+    const char *cni_bin_dir;      // default /usr/lib/cni, else /opt/cni/bin
+    const char *bridge;           // default cni0
+    const char *cgroup_root;      // prefix of every pod's cgroup: "/h1"; default ""
+    const char *pod_log_dir;      // default /var/log/pods
+    int64_t log_max_bytes;        // a container's log moves aside past it; default 10 Mi; <0: never
+    int64_t log_files_max;        // kept of one container, the present one included; default 5
+    const char *manifest_dir;     // static pods; default: none
+    const char *pod_range;        // of this node: then spec.podCIDR is not waited for
+    const char *cluster_domain;   // default cluster.local
+    config_strings_t cluster_dns; // name servers of pods; none: the node's own
+    config_strings_t labels;      // "key=value"
+    config_strings_t taints;      // "key=value:Effect"
+    int64_t pods_max;             // default 110
+    int64_t cpu_milli;            // capacity; 0: what the machine has
+    int64_t memory_bytes;         // 0: what the machine has
     int64_t reserved_memory_bytes; // not for pods; default 100 Mi
     int64_t alive_interval_ms;     // default 200; <0: never
     int64_t lease_interval_ms;     // default 10 s

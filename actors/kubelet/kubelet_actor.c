@@ -8,6 +8,7 @@
 // After its own death it lists the runtime once: what runs is adopted by its pod actor, what the
 // API no longer knows is stopped.
 #include "actors/kubelet/kubelet_state.h"
+#include "actors/kubelet/logs.h"
 #include "actors/kubelet/pod_config.h"
 #include "cri/containerd_containers.pb-c.h"
 #include "cri/containerd_tasks.pb-c.h"
@@ -37,6 +38,10 @@ const config_field_t kubelet_config[] = {
     FIELD("cgroupRoot", CONFIG_STRING, cgroup_root, 0, 0,
           "prefix of the pods' cgroups; default none"),
     FIELD("podLogDir", CONFIG_STRING, pod_log_dir, 0, 0, "default /var/log/pods"),
+    FIELD("containerLogMaxSize", CONFIG_BYTES, log_max_bytes, 0, 0,
+          "a container's log moves aside past it; default 10Mi"),
+    FIELD("containerLogMaxFiles", CONFIG_INT, log_files_max, 2, LOG_FILES_MAX,
+          "kept of one container; default 5"),
     FIELD("staticPodPath", CONFIG_STRING, manifest_dir, 0, 0,
           "folder of pods that run without the API"),
     FIELD("podCIDR", CONFIG_STRING, pod_range, 0, 0,
@@ -88,6 +93,8 @@ kubelet_args_t kubelet_args_filled(arena_t *arena, const kubelet_args_t *args, c
     a.pod_log_dir = or_default(a.pod_log_dir, "/var/log/pods");
     a.cluster_domain = or_default(a.cluster_domain, "cluster.local");
     if (is_empty(a.node_ip)) a.node_ip = a.simulated ? "192.0.2.1" : node_address(arena);
+    if (!a.log_max_bytes) a.log_max_bytes = KUBELET_LOG_MAX_BYTES;
+    if (!a.log_files_max) a.log_files_max = KUBELET_LOG_FILES;
     if (!a.pods_max) a.pods_max = 110;
     if (!a.reserved_memory_bytes) a.reserved_memory_bytes = 100 << 20;
     if (!a.alive_interval_ms) a.alive_interval_ms = 200;
@@ -381,6 +388,24 @@ static const char *label_of(const Cri__Container *c, const char *key) {
     return "";
 }
 
+// The runtime's list comes every two minutes: that is when logs are weighed.
+static void rotate_log(actor_t *me, const Cri__Container *c) {
+    kubelet_t *self = actor_state(me);
+    arena_t *arena = actor_arena(me);
+    if (c->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING || !c->metadata) return;
+    const char *dir = pod_log_dir(&self->args, label_of(c, LABEL_POD_NAMESPACE),
+                                  label_of(c, LABEL_POD_NAME), label_of(c, LABEL_POD_UID), arena);
+    const char *path =
+        arena_printf(arena, "%s/%s/%u.log", dir, c->metadata->name, c->metadata->attempt);
+    if (!logs_rotate(path, self->args.log_max_bytes, self->args.log_files_max)) return;
+    Cri__ReopenContainerLogRequest reopen = {.base.descriptor =
+                                                 &cri__reopen_container_log_request__descriptor,
+                                             .container_id = c->id};
+    actor_ask(me, self->runtime_address, &reopen.base, KUBELET_LOOK_TIMEOUT_MS, K_TAG_REOPEN);
+}
+
+static void on_reopened(actor_t *me, const message_t *msg, const void *body) {}
+
 static void on_list_containers(actor_t *me, const message_t *msg, const void *body) {
     kubelet_t *self = actor_state(me);
     if (kubelet_stream_answer(me, msg, body)) return;
@@ -389,6 +414,7 @@ static void on_list_containers(actor_t *me, const message_t *msg, const void *bo
         const char *uid = label_of(list->containers[i], LABEL_POD_UID);
         if (!is_empty(uid) && !map_get(&self->on_runtime, uid))
             map_put(&self->on_runtime, uid, self);
+        if (!is_empty(uid) && !self->args.simulated) rotate_log(me, list->containers[i]);
     }
     list_done(me);
 }
@@ -445,6 +471,14 @@ static node_state_t node_state(actor_t *me) {
                           .runtime_version = self->runtime_version,
                           .message = self->runtime_message,
                           .now_ms = actor_wall_ms(me)};
+}
+
+// At our birth the API server is often being born too.
+static void register_later(actor_t *me) {
+    kubelet_t *self = actor_state(me);
+    int64_t delay_ms = self->register_delay_ms ? self->register_delay_ms : KUBELET_REGISTER_MS;
+    self->register_delay_ms = delay_ms * 2 < KUBELET_RETRY_MS ? delay_ms * 2 : KUBELET_RETRY_MS;
+    actor_timer(me, K_TIMER_REGISTER, delay_ms);
 }
 
 static void register_node(actor_t *me) {
@@ -658,12 +692,12 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
         if (failure.err == ERR_NOT_FOUND)
             create_node(me);
         else
-            actor_timer(me, K_TIMER_REGISTER, KUBELET_RETRY_MS);
+            register_later(me);
         break;
     case K_TAG_CREATE_NODE:
         if (failure.err != ERR_EXISTS)
             log_warn(actor_address(me), "cannot register the node: %s", failure.why);
-        actor_timer(me, K_TIMER_REGISTER, KUBELET_RETRY_MS);
+        register_later(me);
         break;
     case K_TAG_NODE_STATUS:
         self->node_writing = false;
@@ -884,6 +918,7 @@ static const handler_t handlers[] = {
     {&node__container_change__descriptor, on_change, "runtime test", false},
     {&cri__list_pod_sandbox_response__descriptor, on_list_sandboxes, NULL, false},
     {&cri__list_containers_response__descriptor, on_list_containers, NULL, false},
+    {&cri__reopen_container_log_response__descriptor, on_reopened, NULL, false},
     {&cri__container_status_response__descriptor, on_stream_reply, NULL, false},
     {&containerd__get_container_response__descriptor, on_stream_reply, NULL, false},
     {&containerd__start_response__descriptor, on_stream_reply, NULL, false},

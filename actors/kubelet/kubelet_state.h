@@ -17,6 +17,7 @@ enum {
     K_TAG_LEASE,
     K_TAG_LIST_SANDBOXES,
     K_TAG_LIST_CONTAINERS,
+    K_TAG_REOPEN,
     K_TIMER_ALIVE,
     K_TIMER_LEASE,
     K_TIMER_STATUS,
@@ -34,6 +35,9 @@ enum {
 enum {
     KUBELET_PODS_MAX = 1024,
     KUBELET_RETRY_MS = 500,
+    KUBELET_REGISTER_MS = 50, // doubling to KUBELET_RETRY_MS
+    KUBELET_LOG_MAX_BYTES = 10 << 20,
+    KUBELET_LOG_FILES = 5,
     KUBELET_RELIST_MS = 120 * 1000,
     KUBELET_LOOK_TIMEOUT_MS = 10 * 1000,
     KUBELET_ORPHAN_GRACE_S = 2,
@@ -76,6 +80,7 @@ typedef struct {
     size_t listing;
     map_t on_runtime;      // uids that the runtime has something of; value: not NULL
     VEC(blob_t *) orphans; // packed pods made of sandboxes' labels, until the pods are synced
+    int64_t register_delay_ms;
     bool registered, node_dirty, node_writing, was_ready, lease_writing, told_starting;
     char *range; // as told to the runtime
     const record_t *lease_seen;

@@ -28,6 +28,7 @@ struct stream {
     char *path;
     int file, inotify; // -1: none
     bool follow, previous, ended;
+    bool moved; // the file has moved aside: when it is read, the new one is opened
     int64_t tail, limit, offset;
     log_filter_t filter;
     text_t rest; // log: an unfinished line. exec: input that waits

@@ -158,11 +158,28 @@ void kubelet_on_logs(actor_t *me, const message_t *msg, const void *body) {
         s->filter.options.since_ms = actor_wall_ms(me) - wanted->since_seconds * 1000;
 }
 
+// The writer opens the new file a moment after the old one moved. True: it is open.
+static bool follow_moved(actor_t *me, stream_t *s) {
+    int file = open(s->path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        actor_timer(me, stream_tag(s, STEP_POLL), FOLLOW_POLL_MS);
+        return false;
+    }
+    close(s->file);
+    s->file = file;
+    s->moved = false;
+    s->offset = 0;
+    text_reset(&s->rest);
+    (void)inotify_add_watch(s->inotify, s->path, IN_MODIFY | IN_MOVE_SELF);
+    return true;
+}
+
 // Reads and sends as long as there is credit and something to read. May end the stream.
 static void pump_log(actor_t *me, stream_t *s) {
     char buf[LOG_READ_BYTES];
     while (actor_stream_credit(me, s->handle) > 0) {
         ssize_t got = pread(s->file, buf, sizeof buf, s->offset + (int64_t)s->rest.len);
+        if (got <= 0 && s->moved && follow_moved(me, s)) continue;
         if (got <= 0) {
             if (s->follow && !s->ended) return;
             stream_end(me, s, ERR_OK, NULL);
@@ -202,7 +219,8 @@ static void open_log(actor_t *me, stream_t *s) {
     if (s->offset == 0 && s->tail >= 0) s->offset = logs_tail_offset(s->file, s->tail);
     if (s->follow) {
         s->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-        if (s->inotify >= 0 && inotify_add_watch(s->inotify, s->path, IN_MODIFY) >= 0)
+        if (s->inotify >= 0 &&
+            inotify_add_watch(s->inotify, s->path, IN_MODIFY | IN_MOVE_SELF) >= 0)
             actor_watch_fd(me, s->inotify, EPOLLIN);
         else
             actor_timer(me, stream_tag(s, STEP_POLL),
@@ -279,7 +297,7 @@ bool kubelet_stream_timer(actor_t *me, uint64_t tag) {
     stream_t *s = by_tag(self, tag);
     if (!s) return true;
     if ((tag - K_TAG_STREAM) % 16 == STEP_POLL) {
-        actor_timer(me, tag, FOLLOW_POLL_MS);
+        if (s->inotify < 0) actor_timer(me, tag, FOLLOW_POLL_MS);
         pump_log(me, s);
     } else {
         exec_timer(me, s, (stream_step_t)((tag - K_TAG_STREAM) % 16));
@@ -287,14 +305,29 @@ bool kubelet_stream_timer(actor_t *me, uint64_t tag) {
     return true;
 }
 
+// The log grew, or moved aside: then the rest of the old file comes before the new one.
+static void log_changed(actor_t *me, stream_t *s) {
+    char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool moved = false;
+    ssize_t got;
+    while ((got = read(s->inotify, buf, sizeof buf)) > 0) {
+        for (ssize_t at = 0; at < got;) {
+            const struct inotify_event *event =
+                (const struct inotify_event *)(const void *)(buf + at);
+            moved |= event->mask & IN_MOVE_SELF;
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    }
+    s->moved |= moved;
+    pump_log(me, s);
+}
+
 void kubelet_stream_fd(actor_t *me, int fd, uint32_t events) {
     kubelet_t *self = actor_state(me);
     for (size_t i = 0; i < self->streams.len; i++) {
         stream_t *s = self->streams.at[i];
         if (fd == s->inotify) {
-            char events_read[4096];
-            while (read(s->inotify, events_read, sizeof events_read) > 0) {}
-            pump_log(me, s);
+            log_changed(me, s);
             return;
         }
         if (fd == s->in || fd == s->out || fd == s->err) {

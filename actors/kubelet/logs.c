@@ -70,3 +70,16 @@ int64_t logs_tail_offset(int fd, int64_t lines) {
     }
     return 0;
 }
+
+bool logs_rotate(const char *path, int64_t max_bytes, int64_t keep) {
+    struct stat st;
+    if (max_bytes <= 0 || stat(path, &st) || st.st_size <= max_bytes) return false;
+    for (int64_t i = (keep < 2 ? 2 : keep) - 1; i > 0; i--) {
+        char *to CLEANUP(free_charp) = str_printf("%s.%lld", path, (long long)i);
+        char *from CLEANUP(free_charp) =
+            i > 1 ? str_printf("%s.%lld", path, (long long)i - 1) : str_dup(path);
+        // What is not there yet cannot move; what stands at the target is the oldest, and goes.
+        if (rename(from, to) && i == 1) return false;
+    }
+    return true;
+}

@@ -9,7 +9,7 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/text.h"
 
-enum { LOG_READ_BYTES = 32 << 10, LOG_LINE_BYTES_MAX = 256 << 10 };
+enum { LOG_READ_BYTES = 32 << 10, LOG_LINE_BYTES_MAX = 256 << 10, LOG_FILES_MAX = 100 };
 
 typedef struct {
     bool timestamps;
@@ -27,5 +27,8 @@ typedef struct {
 size_t logs_filter(log_filter_t *filter, const char *in, size_t len, text_t *out);
 // The offset at which the last `lines` lines of the file begin.
 int64_t logs_tail_offset(int fd, int64_t lines);
+// A log over `max_bytes` moves aside: path -> path.1 -> … -> path.(keep - 1) -> gone. True: it has
+// moved, and its writer is to open it anew.
+bool logs_rotate(const char *path, int64_t max_bytes, int64_t keep);
 // RFC 3339 with fraction and zone -> milliseconds since 1970; -1: not a time.
 int64_t logs_time_ms(const char *text, size_t len);

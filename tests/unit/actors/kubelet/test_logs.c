@@ -90,6 +90,39 @@ Test(logs, the_tail_begins_where_the_last_lines_begin)
     ASSERT_NO_LEAKS();
 }
 
+static void write_file(const char *path, const char *text) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+Test(logs, a_log_that_is_too_long_moves_aside)
+{
+    char dir[] = "/tmp/kubelet-rotate-XXXXXX", path[64], old[80], older[80], oldest[80];
+    cr_assert_not_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/0.log", dir);
+    snprintf(old, sizeof old, "%s.1", path);
+    snprintf(older, sizeof older, "%s.2", path);
+    snprintf(oldest, sizeof oldest, "%s.3", path);
+    cr_expect_not(logs_rotate(path, 5, 3), "there is none yet");
+    for (int i = 0; i < 4; i++) {
+        write_file(path, "12345");
+        cr_expect_not(logs_rotate(path, 5, 3));
+        write_file(path, "123456");
+        cr_expect(logs_rotate(path, 5, 3));
+        cr_expect(access(path, F_OK) < 0 && access(old, F_OK) == 0);
+    }
+    cr_expect_eq(access(older, F_OK), 0);
+    cr_expect(access(oldest, F_OK) < 0);
+    write_file(path, "123456");
+    cr_expect_not(logs_rotate(path, -1, 3), "never");
+    unlink(path);
+    unlink(old);
+    unlink(older);
+    cr_expect_eq(rmdir(dir), 0);
+    ASSERT_NO_LEAKS();
+}
+
 Test(logs, times_are_read_with_their_zone)
 {
     struct {
