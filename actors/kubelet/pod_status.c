@@ -1,6 +1,6 @@
 #include "actors/kubelet/pod_status.h"
 #include "runtime/api/msg.h"
-#include "runtime/api/quantity.h"
+#include "runtime/api/pod.h"
 
 static Meta__Time *time_of(arena_t *arena, int64_t wall_ms) {
     Meta__Time *t = MSG_NEW(arena, Meta__Time, meta__time__descriptor);
@@ -225,44 +225,6 @@ static void add_conditions(reporter_t *r, Core__PodStatus *status) {
             is_ours |= streq(or_empty(old->conditions[i]->type), ours[k]);
         if (!is_ours) status->conditions[status->n_conditions++] = old->conditions[i];
     }
-}
-
-// ---- quality of service -----------------------------------------------------------------------
-static const char *amount(Core__ResourceRequirements__LimitsEntry *const *at, size_t len,
-                          const char *name) {
-    for (size_t i = 0; i < len; i++)
-        if (streq(or_empty(at[i]->key), name) && at[i]->value) return at[i]->value->string;
-    return NULL;
-}
-
-static const char *request_of(const Core__ResourceRequirements *r, const char *name) {
-    for (size_t i = 0; i < r->n_requests; i++)
-        if (streq(or_empty(r->requests[i]->key), name) && r->requests[i]->value)
-            return r->requests[i]->value->string;
-    return NULL;
-}
-
-static void qos_of_container(const Core__Container *c, bool *any, bool *guaranteed) {
-    static const char *const names[] = {"cpu", "memory"};
-    for (size_t i = 0; i < LENGTH_OF(names); i++) {
-        const Core__ResourceRequirements *res = c->resources;
-        const char *limit = res ? amount(res->limits, res->n_limits, names[i]) : NULL;
-        const char *request = res ? request_of(res, names[i]) : NULL;
-        quantity_t l = {0}, q = {0};
-        bool has_limit = limit && quantity_parse(limit, &l) == ERR_OK && l.nano > 0;
-        bool has_request = request && quantity_parse(request, &q) == ERR_OK && q.nano > 0;
-        if (has_limit || has_request) *any = true;
-        if (!has_limit || (request && quantity_cmp(l, q) != 0)) *guaranteed = false;
-    }
-}
-
-const char *pod_qos_class(const Core__PodSpec *spec) {
-    bool any = false, guaranteed = true;
-    for (size_t i = 0; i < spec->n_containers; i++)
-        qos_of_container(spec->containers[i], &any, &guaranteed);
-    for (size_t i = 0; i < spec->n_initcontainers; i++)
-        qos_of_container(spec->initcontainers[i], &any, &guaranteed);
-    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
 }
 
 // ---- all of it --------------------------------------------------------------------------------

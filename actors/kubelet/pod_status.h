@@ -15,5 +15,3 @@ typedef struct {
 
 // In the arena; shares parts with the view and `old`.
 Core__PodStatus *pod_status(const pod_view_t *view, const pod_facts_t *facts, arena_t *arena);
-// Guaranteed, Burstable or BestEffort.
-const char *pod_qos_class(const Core__PodSpec *spec);

@@ -3,6 +3,7 @@
 #include "actors/kubelet/pod_env.h"
 #include "actors/kubelet/pod_status.h"
 #include "runtime/api/msg.h"
+#include "runtime/api/pod.h"
 #include "runtime/api/quantity.h"
 #include "runtime/base/hash.h"
 

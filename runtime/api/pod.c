@@ -29,7 +29,7 @@ static void qos_add(qos_sum_t *sum, const Core__Container *c, const char *resour
     sum->limits += limit;
 }
 
-const char *podspec_qos_class(const Core__PodSpec *spec) {
+const char *pod_qos_class(const Core__PodSpec *spec) {
     static const char *const resources[] = {"cpu", "memory"};
     bool guaranteed = true, any = false;
     for (size_t r = 0; r < LENGTH_OF(resources); r++) {
@@ -39,8 +39,7 @@ const char *podspec_qos_class(const Core__PodSpec *spec) {
         for (size_t i = 0; i < spec->n_initcontainers; i++)
             qos_add(&sum, spec->initcontainers[i], resources[r]);
         any |= sum.any_request || sum.any_limit;
-        bool equal = !sum.any_request || sum.requests == sum.limits;
-        guaranteed &= sum.all_limited && sum.any_limit && equal;
+        guaranteed &= sum.all_limited && sum.any_limit && sum.requests == sum.limits;
     }
     if (!any) return "BestEffort";
     return guaranteed ? "Guaranteed" : "Burstable";

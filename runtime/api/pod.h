@@ -4,7 +4,7 @@
 #include "runtime/api/kinds.h"
 
 // "Guaranteed", "Burstable" or "BestEffort", by cpu and memory of all containers.
-const char *podspec_qos_class(const Core__PodSpec *spec);
+const char *pod_qos_class(const Core__PodSpec *spec);
 const Core__PodCondition *pod_condition(const Core__Pod *pod, const char *type); // NULL: none
 bool pod_has_ended(const Core__Pod *pod); // Succeeded or Failed: never runs again
 // What the table shows of a pod: STATUS, READY and RESTARTS, as kubectl does.

@@ -81,7 +81,7 @@ void describe_pod(page_t *page, const ProtobufCMessage *obj) {
     add_conditions(page, pod);
     page_volumes(page, spec->volumes, spec->n_volumes, "");
     page_add(page, 0, "QoS Class:\t%s\n",
-             is_empty(status->qosclass) ? podspec_qos_class(spec) : status->qosclass);
+             is_empty(status->qosclass) ? pod_qos_class(spec) : status->qosclass);
     page_labels(page, "Node-Selectors", spec->nodeselector, spec->n_nodeselector);
     page_tolerations(page, "Tolerations", spec->tolerations, spec->n_tolerations);
     page_events(page);

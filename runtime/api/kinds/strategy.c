@@ -150,7 +150,7 @@ void pod_prepare_create(arena_t *arena, ProtobufCMessage *obj) {
     FILL_MSG(arena, pod->spec, Core__PodSpec, core__pod_spec__descriptor);
     pod_admit_create(arena, pod);
     pod->status->phase = "Pending";
-    pod->status->qosclass = podspec_qos_class(pod->spec);
+    pod->status->qosclass = pod_qos_class(pod->spec);
     if (pod->spec->n_schedulinggates) add_gated_condition(arena, pod);
 }
 

@@ -156,9 +156,14 @@ Test(defaults, quality_of_service_comes_from_requests_and_limits)
     static const struct {
         const char *cpu_request, *cpu_limit, *memory_request, *memory_limit, *want;
     } rows[] = {
-        {NULL, NULL, NULL, NULL, "BestEffort"},        {"0", "0", NULL, NULL, "BestEffort"},
-        {"1", NULL, NULL, NULL, "Burstable"},          {NULL, "1", NULL, "1Gi", "Guaranteed"},
-        {"1000m", "1", "1Gi", "1024Mi", "Guaranteed"}, {"500m", "1", "1Gi", "1Gi", "Burstable"},
+        {NULL, NULL, NULL, NULL, "BestEffort"},
+        {"0", "0", NULL, NULL, "BestEffort"},
+        {"1", NULL, NULL, NULL, "Burstable"},
+        {NULL, "1", NULL, "1Gi", "Burstable"}, // filled in, its requests are its limits
+        {"1", "1", "1Gi", "1Gi", "Guaranteed"},
+        {"0", "1", "1Gi", "1Gi", "Burstable"},
+        {"1000m", "1", "1Gi", "1024Mi", "Guaranteed"},
+        {"500m", "1", "1Gi", "1Gi", "Burstable"},
         {NULL, "1", NULL, NULL, "Burstable"},
     };
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
@@ -169,7 +174,7 @@ Test(defaults, quality_of_service_comes_from_requests_and_limits)
         if (rows[i].memory_request) add_amount(&arena, c, false, "memory", rows[i].memory_request);
         if (rows[i].cpu_limit) add_amount(&arena, c, true, "cpu", rows[i].cpu_limit);
         if (rows[i].memory_limit) add_amount(&arena, c, true, "memory", rows[i].memory_limit);
-        cr_assert_str_eq(podspec_qos_class(pod->spec), rows[i].want, "row %zu", i);
+        cr_assert_str_eq(pod_qos_class(pod->spec), rows[i].want, "row %zu", i);
         arena_done(&arena);
     }
     ASSERT_NO_LEAKS();
