@@ -2,6 +2,7 @@
 #include "runtime/api/kinds/podspec.h"
 #include "runtime/api/kinds/rows.h"
 #include "runtime/api/pod.h"
+#include "runtime/api/quantity.h"
 #include "runtime/base/text.h"
 
 // ---- handlers: what probes and hooks do ---------------------------------------------------------
@@ -209,6 +210,28 @@ void check_field_ref(field_errors_t *e, const path_t *path, const Core__ObjectFi
         tell_not_supported(e, PATH(path, "fieldPath"), ref->fieldpath, fields);
 }
 
+// In which steps a container may be told an amount; the texts are Kubernetes'.
+static void check_divisor(field_errors_t *e, const path_t *path, const char *resource,
+                          const char *divisor) {
+    static const char *const of_cpu[] = {"1m", "1", NULL};
+    static const char *const of_bytes[] = {"1",   "1k",  "1M",  "1G",  "1T",  "1P",  "1E",
+                                           "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei", NULL};
+    const char *name = strchr(resource, '.') ? strchr(resource, '.') + 1 : "";
+    bool cpu = streq(name, "cpu");
+    const char *what = cpu                              ? "cpu"
+                       : streq(name, "memory")          ? "memory"
+                       : has_prefix(name, "hugepages-") ? "hugepages"
+                                                        : "local ephemeral storage";
+    if (is_empty(divisor) || streq(divisor, "0")) return;
+    if (is_one_of(quantity_canonical(e->arena, divisor), cpu ? of_cpu : of_bytes)) return;
+    const char *steps =
+        cpu ? "1m and 1" : "1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei";
+    tell_invalid(e, path, resource,
+                 arena_printf(e->arena,
+                              "only divisor's values %s are supported with the %s resource", steps,
+                              what));
+}
+
 void check_resource_ref(field_errors_t *e, const path_t *path,
                         const Core__ResourceFieldSelector *ref, bool volume) {
     static const char *const resources[] = {"limits.cpu",
@@ -228,6 +251,8 @@ void check_resource_ref(field_errors_t *e, const path_t *path,
     else if (!is_one_of(resource, resources) && !has_prefix(resource, "limits.hugepages-") &&
              !has_prefix(resource, "requests.hugepages-"))
         tell_not_supported(e, PATH(path, "resource"), resource, resources);
+    else if (ref->divisor)
+        check_divisor(e, PATH(path, "divisor"), resource, ref->divisor->string);
 }
 
 static void check_key_ref(field_errors_t *e, const path_t *path,

@@ -127,6 +127,13 @@ Test(pod_validate, containers)
            "\"s\",\"key\":\"k\"}}}]"),
          "spec.containers[0].env[0].valueFrom: Invalid value: \"\": may not be specified when "
          "`value` is not empty"},
+        {C("\"env\":[{\"name\":\"A\",\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits."
+           "cpu\",\"divisor\":\"1m\"}}}]"),
+         ""},
+        {C("\"env\":[{\"name\":\"A\",\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits."
+           "cpu\",\"divisor\":\"2\"}}}]"),
+         "spec.containers[0].env[0].valueFrom.resourceFieldRef.divisor: Invalid value: "
+         "\"limits.cpu\": only divisor's values 1m and 1 are supported with the cpu resource"},
         {C("\"envFrom\":[{}]"),
          "spec.containers[0].envFrom: Invalid value: \"\": must specify one of: `configMapRef` or "
          "`secretRef`"},
