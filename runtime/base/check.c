@@ -12,16 +12,10 @@ static void out_of_memory(size_t size) {
     abort();
 }
 
-// glibc's calloc passes by the thread's own cache of small blocks, which malloc takes first: for
-// those, malloc and memset together are several times faster. Large ones calloc gets zeroed from
-// the kernel.
-enum { SMALL_BYTES = 1024 };
-
 void *mem_new(size_t size) {
-    if (!size) size = 1;
-    void *at = size <= SMALL_BYTES ? malloc(size) : calloc(1, size);
+    void *at = calloc(1, size ? size : 1);
     if (!at) out_of_memory(size);
-    return size <= SMALL_BYTES ? memset(at, 0, size) : at;
+    return at;
 }
 
 void *mem_resize(void *at, size_t size) {
