@@ -78,21 +78,24 @@ static const char *phase_of(const Core__Pod *pod) {
 }
 
 static candidate_t candidate_of(const Core__Pod *pod) {
+    int64_t since_ms = pod_ready_since_ms(pod);
+    return (candidate_t){.pod = pod,
+                         .ready = since_ms || pod_is_ready(pod),
+                         .ready_since_ms = since_ms};
+}
+
+// What only the choice of victims asks for: most plans choose none.
+static void rank(candidate_t *c) {
+    const Core__Pod *pod = c->pod;
     const char *phase = phase_of(pod);
     const char *cost = object_annotation(&pod->base, "controller.kubernetes.io/pod-deletion-cost");
-    candidate_t c = {
-        .pod = pod,
-        .ready = pod_is_ready(pod),
-        .ready_since_ms = pod_ready_since_ms(pod),
-        .cost = cost ? strtoll(cost, NULL, 10) : 0,
-        .created_ms = time_wall_ms(object_meta_read(&pod->base)->creationtimestamp),
-    };
-    c.rank[0] = *node_of(pod) != 0;
-    c.rank[1] = streq(phase, "Running") ? 2 : streq(phase, "Unknown") ? 1 : 0;
-    c.rank[2] = c.ready;
+    c->cost = cost ? strtoll(cost, NULL, 10) : 0;
+    c->created_ms = time_wall_ms(object_meta_read(&pod->base)->creationtimestamp);
+    c->rank[0] = *node_of(pod) != 0;
+    c->rank[1] = streq(phase, "Running") ? 2 : streq(phase, "Unknown") ? 1 : 0;
+    c->rank[2] = c->ready;
     for (size_t i = 0; pod->status && i < pod->status->n_containerstatuses; i++)
-        c.restarts += pod->status->containerstatuses[i]->restartcount;
-    return c;
+        c->restarts += pod->status->containerstatuses[i]->restartcount;
 }
 
 // Kubernetes' order (controller_utils.go, ActivePodsWithRanks), then the name, so that it is total.
@@ -183,6 +186,7 @@ static void make_up_difference(planning_t *p) {
         size_t surplus = p->active_len - wanted;
         p->plan->cut = surplus > REPLICASET_BURST_MAX;
         if (p->plan->cut) surplus = REPLICASET_BURST_MAX;
+        for (size_t i = 0; i < p->active_len; i++) rank(&p->active[i]);
         count_neighbours(p->active, p->active_len);
         qsort(p->active, p->active_len, sizeof *p->active, by_dispensability);
         for (size_t i = 0; i < surplus; i++)
