@@ -775,8 +775,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
         Api__NodeAlive alive = {.base.descriptor = &api__node_alive__descriptor,
                                 .node = actor_name(me),
                                 .incarnation = actor_incarnation(me)};
-        // All of them: who watches over the nodes asks the one beside it.
-        if (self->registered) actor_tell_all(me, API_SERVER, &alive.base);
+        if (self->registered) actor_tell(me, API_SERVER, &alive.base);
         actor_timer(me, K_TIMER_ALIVE, self->args.alive_interval_ms);
     } else if (tag == K_TIMER_LEASE) {
         write_lease(me);

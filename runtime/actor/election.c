@@ -22,10 +22,10 @@ static void renew(election_t *e, actor_t *me) {
     Api__Renew renewal = {.base.descriptor = &api__renew__descriptor,
                           .role = e->role,
                           .epoch = e->epoch};
-    // Every API server hears it: a standby asks the one beside it, which must know.
-    actor_tell_all(me, API_SERVER, &renewal.base);
     if (++e->renewals % ELECTION_RENEWS_PER_ASK == 0)
         actor_ask(me, API_SERVER, &renewal.base, ELECTION_ASK_TIMEOUT_MS, e->tag);
+    else
+        actor_tell(me, API_SERVER, &renewal.base);
     actor_timer(me, e->tag, ELECTION_RENEW_MS);
 }
 

@@ -11,9 +11,8 @@
 
 enum {
     ELECTION_RENEW_MS = 100,
-    ELECTION_RENEWS_PER_ASK =
-        10,                 // with every tenth renewal goes an ask, so that a deposed leader learns
-    ELECTION_RETRY_MS = 50, // no API server answered; with as much jitter again
+    ELECTION_RENEWS_PER_ASK = 10, // every tenth renewal is an ask, so that a deposed leader learns
+    ELECTION_RETRY_MS = 50,       // no API server answered; with as much jitter again
     ELECTION_ASK_TIMEOUT_MS = 5000,
 };
 

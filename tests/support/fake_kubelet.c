@@ -52,7 +52,7 @@ static void say_alive(fake_kubelet_t *self) {
     Api__NodeAlive alive = {.base.descriptor = &api__node_alive__descriptor,
                             .node = actor_name(self->me),
                             .incarnation = actor_incarnation(self->me)};
-    actor_tell_all(self->me, API_SERVER, &alive.base);
+    actor_tell(self->me, API_SERVER, &alive.base);
     actor_timer(self->me, TAG_ALIVE, ALIVE_MS);
 }
 
