@@ -40,24 +40,20 @@ bool actor_is_known(const actor_t *me, const char *address) {
 }
 
 typedef struct {
-    const char *role;
-    size_t role_len;
     void (*each)(void *arg, const char *address, const char *process);
     void *arg;
 } known_t;
 
 static void known_one(void *arg, const place_t *place) {
     const known_t *k = arg;
-    const char *address = place->address->text;
-    if (strncmp(address, k->role, k->role_len) != 0 || address[k->role_len] != '/') return;
-    k->each(k->arg, address, place->process ? place->process->text : "");
+    k->each(k->arg, place->address->text, place->process ? place->process->text : "");
 }
 
 void actor_each_known(const actor_t *me, const char *role,
                       void (*each)(void *arg, const char *address, const char *process),
                       void *arg) {
-    known_t known = {role, strlen(role), each, arg};
-    directory_each(me->stage->options.directory, known_one, &known);
+    known_t known = {each, arg};
+    directory_each_of(me->stage->options.directory, role, known_one, &known);
 }
 
 desk_t *actor_desk(actor_t *a) {
@@ -209,19 +205,6 @@ void actor_tell(actor_t *me, const char *to, const ProtobufCMessage *body) {
     blob_t *blob = msg_blob(body);
     actor_tell_blob(me, to, body->descriptor, blob);
     blob_unref(&blob);
-}
-
-size_t actor_tell_all(actor_t *me, const char *role, const ProtobufCMessage *body) {
-    place_t *places;
-    size_t len = directory_ready(actor_directory(me), role, &places);
-    blob_t *blob = msg_blob(body);
-    for (size_t i = 0; i < len; i++) {
-        actor_tell_blob(me, places[i].address->text, body->descriptor, blob);
-        place_done(&places[i]);
-    }
-    blob_unref(&blob);
-    free(places);
-    return len;
 }
 
 static ask_t *ask_new(actor_t *me, envelope_t *e, const char *to, int64_t timeout_ms,

@@ -252,17 +252,21 @@ size_t directory_resolve(directory_t *d, const char *role_name, uint32_t port,
     return places.len;
 }
 
-size_t directory_ready(directory_t *d, const char *role_name, place_t **ret_places) {
-    VEC(place_t) places = {0};
+static int entry_order(const void *a, const void *b) {
+    return place_order(&(*(entry_t *const *)a)->place, &(*(entry_t *const *)b)->place);
+}
+
+void directory_each_of(directory_t *d, const char *role_name,
+                       void (*each)(void *arg, const place_t *place), void *arg) {
     pthread_mutex_lock(&d->lock);
     const role_t *role = map_get(&d->roles, role_name);
-    for (size_t i = 0; role && i < role->entries.len; i++)
-        if (role->entries.at[i]->place.ready)
-            vec_push(&places, place_ref(&role->entries.at[i]->place));
+    size_t len = role ? role->entries.len : 0;
+    entry_t **sorted = mem_new((len + 1) * sizeof *sorted);
+    if (len) memcpy(sorted, role->entries.at, len * sizeof *sorted);
+    if (len > 1) qsort(sorted, len, sizeof *sorted, entry_order);
+    for (size_t i = 0; i < len; i++) each(arg, &sorted[i]->place);
+    free(sorted);
     pthread_mutex_unlock(&d->lock);
-    if (places.len > 1) qsort(places.at, places.len, sizeof *places.at, place_order);
-    *ret_places = places.at;
-    return places.len;
 }
 
 void directory_each(directory_t *d, void (*each)(void *arg, const place_t *place), void *arg) {

@@ -63,9 +63,9 @@ bool directory_find(directory_t *d, const char *address, place_t *ret_place);
 // instances (those on `port`, else those of this process, else the others), in address order.
 // Returned: an array of places with references of their own (place_done each, then free).
 size_t directory_resolve(directory_t *d, const char *role, uint32_t port, place_t **ret_places);
-// Every ready instance of a role, near or far, in address order; returned as directory_resolve
-// does.
-size_t directory_ready(directory_t *d, const char *role, place_t **ret_places);
 // All entries in address order, under the lock: `each` must not call the directory.
 void directory_each(directory_t *d, void (*each)(void *arg, const place_t *place), void *arg);
+// The same of one role alone: its instances are found without a look at the others.
+void directory_each_of(directory_t *d, const char *role,
+                       void (*each)(void *arg, const place_t *place), void *arg);
 void place_done(place_t *place);

@@ -101,8 +101,6 @@ void actor_exit(actor_t *me, const char *reason);   // ends after this call; the
 void actor_tell(actor_t *me, const char *to, const ProtobufCMessage *body);
 // The same packed bytes to many receivers: pack once (msg_blob), tell each. `type` as in message_t.
 void actor_tell_blob(actor_t *me, const char *to, const ProtobufCMessageDescriptor *type, blob_t *body);
-// To every ready instance of a role that this process knows of; returns how many.
-size_t actor_tell_all(actor_t *me, const char *role, const ProtobufCMessage *body);
 // Returns the ask's id. The answer arrives at the row of its type, a failure at the row of
 // actor.Failure, both with msg->tag == tag. timeout_ms > 0 always: no wait is without a deadline.
 uint64_t actor_ask(actor_t *me, const char *to, const ProtobufCMessage *body, int64_t timeout_ms,
