@@ -1,5 +1,6 @@
 // The cluster of test_cluster under a bad network: messages lost, late, doubled and cut off, two
-// API servers that clients change between, masters that die. What is wished for comes about.
+// API servers that clients change between, processes that die or stop, clocks that go wrong. What
+// is wished for comes about.
 #include "tests/support/cluster.h"
 #include "tests/support/leaks.h"
 #include <criterion/criterion.h>
@@ -32,6 +33,32 @@ static void add_fault(api_rig_t *rig, int i) {
     sim_set_fault(rig->sim, &rule);
 }
 
+// A process stops for a while, or is gone for a while; clocks go wrong.
+typedef struct {
+    const char *process;
+    bool paused, crashed;
+} trouble_t;
+
+static trouble_t begin_trouble(api_rig_t *rig) {
+    static const char *const processes[] = {"control-m1", "control-m2", "api", "node-1", "node-3"};
+    rng_t *rng = sim_rng(rig->sim);
+    trouble_t t = {.process = ONE_OF(rng, processes)};
+    t.paused = rng_chance(rng, 0.4);
+    t.crashed = !t.paused && rng_chance(rng, 0.4);
+    if (t.paused) sim_pause(rig->sim, t.process, true);
+    if (t.crashed) sim_crash_process(rig->sim, t.process);
+    if (rng_chance(rng, 0.2)) {
+        double drift = 1.0 + (rng_unit(rng) - 0.5) / 5;
+        sim_skew(rig->sim, ONE_OF(rng, processes), rng_between(rng, -5000, 5000), drift);
+    }
+    return t;
+}
+
+static void end_trouble(api_rig_t *rig, const trouble_t *t) {
+    if (t->paused) sim_pause(rig->sim, t->process, false);
+    if (t->crashed) sim_restart_process(rig->sim, t->process);
+}
+
 static void scenario(uint64_t seed, uint64_t *ret_hash) {
     static const char *const victims[] = {"scheduler/m1",   "scheduler/m2", "controllers/m1",
                                           "controllers/m2", "apiserver/m1", "apiserver/m2",
@@ -46,8 +73,10 @@ static void scenario(uint64_t seed, uint64_t *ret_hash) {
         for (uint64_t i = rng_below(rng, 3); i > 0; i--) add_fault(rig, round * 10 + (int)i);
         sim_run_for(rig->sim, rng_between(rng, 50, 1500));
         if (rng_chance(rng, 0.5)) sim_kill(rig->sim, ONE_OF(rng, victims), "scenario");
+        trouble_t trouble = begin_trouble(rig);
         if (rng_chance(rng, 0.3)) fake_store_lose_answers(rig->store, 2);
         sim_run_for(rig->sim, rng_between(rng, 50, 1500));
+        end_trouble(rig, &trouble);
         if (rng_chance(rng, 0.5)) {
             sim_clear_faults(rig->sim);
             cluster_all_back(rig);
