@@ -1,80 +1,28 @@
 // A cluster in the simulator: API server on a store in memory, scheduler, controllers, nodes. What
 // is asked for comes about, whoever dies on the way; the same seed gives the same run.
-#include "actors/controllers/controllers_actor.h"
-#include "actors/scheduler/scheduler_actor.h"
-#include "k8s/apps_v1.pb-c.h"
-#include "tests/support/api_rig.h"
-#include "tests/support/fake_kubelet.h"
+#include "tests/support/cluster.h"
 #include "tests/support/leaks.h"
 #include <criterion/criterion.h>
 
-enum { DEADLINE_MS = 60 * 1000 };
-
 typedef struct {
     api_rig_t *rig;
-    const char *deployment;
-    int ready;
+    int pods;
 } wish_t;
 
-static api_rig_t *cluster(uint64_t seed, int nodes) {
-    apiserver_args_t args = apiserver_args_default;
-    args.default_toleration_seconds = 1;
-    api_rig_t *rig = rig_new_with(seed, &args);
-    sim_set_latency(rig->sim, 50, 500);
-    why_t why;
-    cr_assert_eq(sim_spawn(rig->sim, "m1", "control", &scheduler_actor, "m1", NULL, &why), ERR_OK);
-    cr_assert_eq(sim_spawn(rig->sim, "m1", "control", &controllers_actor, "m1", NULL, &why),
-                 ERR_OK);
-    for (int i = 1; i <= nodes; i++) {
-        const char *name = arena_printf(&rig->arena, "node-%d", i);
-        cr_assert_eq(sim_spawn(rig->sim, name, name, &fake_kubelet_actor, name, NULL, &why),
-                     ERR_OK);
-    }
-    return rig;
-}
-
-// Looks without a message: the store's own bytes, decoded.
-static bool is_ready(void *arg) {
-    wish_t *wish = arg;
-    arena_t arena = {0};
-    const kind_t *k = kind_find("apps", "v1", "Deployment");
-    const blob_t *value =
-        fake_store_blob(wish->rig->store,
-                        arena_printf(&arena, "/registry/deployments/default/%s", wish->deployment));
-    const Apps__Deployment *d = value ? object_decode_stored(&arena, k, blob_bytes(value)) : NULL;
-    bool ready = d && d->status && d->status->observedgeneration == d->metadata->generation &&
-                 d->status->availablereplicas == wish->ready &&
-                 d->status->replicas == wish->ready && d->status->updatedreplicas == wish->ready;
-    arena_done(&arena);
-    return ready;
-}
-
-static void expect_ready(api_rig_t *rig, const char *deployment, int ready) {
-    wish_t wish = {rig, deployment, ready};
-    bool reached = sim_run_until(rig->sim, is_ready, &wish, DEADLINE_MS);
-    rig_get(rig, "apps/v1", "Deployment", "default", deployment);
-    text_t json = {.arena = &rig->arena};
-    if (rig->obj) json_write_object(rig->kind, rig->obj, &json);
-    cr_assert(reached, "%s", text_str(&json));
-}
-
-#define WEB(image, replicas)                                                                    \
-    "{kind: Deployment, apiVersion: apps/v1, metadata: {name: web}, spec: {replicas: " replicas \
-    ", selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, "        \
-    "spec: {containers: [{name: c, image: " image "}]}}}}"
+#define WEB CLUSTER_WEB
 
 Test(cluster, a_deployment_comes_up_scales_rolls_and_goes_back)
 {
-    api_rig_t *rig = cluster(1, 3);
+    api_rig_t *rig = cluster_new(1, 3);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     cr_assert_str_eq(rig_apply(rig, WEB("nginx", "5")), "CONFIGURED");
-    expect_ready(rig, "web", 5);
+    cluster_expect_ready(rig, "web", 5);
     cr_assert_str_eq(rig_apply(rig, WEB("nginx:2", "5")), "CONFIGURED");
-    expect_ready(rig, "web", 5);
+    cluster_expect_ready(rig, "web", 5);
     cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 2);
     cr_assert_str_eq(rig_apply(rig, WEB("nginx", "2")), "CONFIGURED");
-    expect_ready(rig, "web", 2);
+    cluster_expect_ready(rig, "web", 2);
     cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 2);
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
@@ -82,7 +30,7 @@ Test(cluster, a_deployment_comes_up_scales_rolls_and_goes_back)
 
 Test(cluster, every_node_gets_its_pod_range)
 {
-    api_rig_t *rig = cluster(2, 3);
+    api_rig_t *rig = cluster_new(2, 3);
     sim_run_for(rig->sim, 3000);
     for (int i = 1; i <= 3; i++) {
         cr_assert_str_eq(rig_get(rig, "v1", "Node", "", arena_printf(&rig->arena, "node-%d", i)),
@@ -97,10 +45,8 @@ Test(cluster, every_node_gets_its_pod_range)
 static bool serves_two(void *arg) {
     wish_t *wish = arg;
     arena_t arena = {0};
-    const blob_t *value = fake_store_blob(wish->rig->store, "/registry/endpoints/default/web");
     const Core__Endpoints *e =
-        value ? object_decode_stored(&arena, kind_find("", "v1", "Endpoints"), blob_bytes(value))
-              : NULL;
+        cluster_stored(wish->rig, &arena, "", "v1", "Endpoints", "/registry/endpoints/default/web");
     bool so = e && e->n_subsets == 1 && e->subsets[0]->n_addresses == 2 &&
               !e->subsets[0]->n_notreadyaddresses;
     arena_done(&arena);
@@ -109,15 +55,15 @@ static bool serves_two(void *arg) {
 
 Test(cluster, a_service_finds_its_pods_and_then_nothing_moves)
 {
-    api_rig_t *rig = cluster(3, 2);
+    api_rig_t *rig = cluster_new(3, 2);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
     cr_assert_str_eq(
         rig_create(rig, "{kind: Service, apiVersion: v1, metadata: {name: web}, spec: {selector: "
                         "{app: web}, ports: [{port: 80, targetPort: 8080}]}}"),
         "CREATED");
-    expect_ready(rig, "web", 2);
-    wish_t wish = {rig, "web", 2};
-    cr_assert(sim_run_until(rig->sim, serves_two, &wish, DEADLINE_MS));
+    cluster_expect_ready(rig, "web", 2);
+    wish_t wish = {rig, 2};
+    cr_assert(sim_run_until(rig->sim, serves_two, &wish, CLUSTER_DEADLINE_MS));
     sim_run_for(rig->sim, 3000);
     int64_t before = fake_store_revision(rig->store);
     sim_run_for(rig->sim, 20 * 1000);
@@ -130,15 +76,9 @@ Test(cluster, a_service_finds_its_pods_and_then_nothing_moves)
     ASSERT_NO_LEAKS();
 }
 
-// The longest back-off is over.
-static void all_back(api_rig_t *rig) {
-    sim_run_for(rig->sim, 6000);
-    rig_wait_ready(rig);
-}
-
 // Whoever is killed, whenever: what is wished for comes about, and no pod runs twice.
 static void storm(uint64_t seed, uint64_t *ret_hash) {
-    api_rig_t *rig = cluster(seed, 3);
+    api_rig_t *rig = cluster_new(seed, 3);
     rng_t *rng = sim_rng(rig->sim);
     static const char *const victims[] = {"scheduler/m1", "controllers/m1", "apiserver/m1",
                                           "kubelet/node-1"};
@@ -150,14 +90,14 @@ static void storm(uint64_t seed, uint64_t *ret_hash) {
         if (rng_chance(rng, 0.2)) fake_store_lose_answers(rig->store, 1);
         sim_kill(rig->sim, victims[rng_below(rng, LENGTH_OF(victims))], "storm");
         if (i == 6) {
-            all_back(rig);
+            cluster_all_back(rig);
             rig_apply(rig, WEB("nginx:2", "3"));
         }
     }
     fake_store_lose_answers(rig->store, 0);
-    all_back(rig);
+    cluster_all_back(rig);
     rig_apply(rig, WEB("nginx:2", "3"));
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     sim_run_for(rig->sim, 5000);
     cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3, "seed %llu",
                  (unsigned long long)seed);
@@ -185,15 +125,16 @@ Test(cluster, the_same_seed_gives_the_same_run)
     ASSERT_NO_LEAKS();
 }
 
-static bool is_not_ready(void *arg) { return !is_ready(arg); }
+static bool is_not_ready(void *arg) {
+    const wish_t *wish = arg;
+    return !cluster_is_ready(wish->rig, "web", wish->pods);
+}
 
 static bool is_unknown(void *arg) {
     wish_t *wish = arg;
     arena_t arena = {0};
-    const blob_t *value = fake_store_blob(wish->rig->store, "/registry/minions/node-1");
-    if (!value) value = fake_store_blob(wish->rig->store, "/registry/nodes/node-1");
     const Core__Node *node =
-        value ? object_decode_stored(&arena, kind_find("", "v1", "Node"), blob_bytes(value)) : NULL;
+        cluster_stored(wish->rig, &arena, "", "v1", "Node", "/registry/nodes/node-1");
     bool so = false;
     for (size_t i = 0; node && i < node->status->n_conditions; i++)
         so |= streq(node->status->conditions[i]->type, "Ready") &&
@@ -204,17 +145,17 @@ static bool is_unknown(void *arg) {
 
 Test(cluster, pods_of_a_dead_node_come_up_elsewhere)
 {
-    api_rig_t *rig = cluster(4, 3);
+    api_rig_t *rig = cluster_new(4, 3);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "6")), "CREATED");
-    expect_ready(rig, "web", 6);
-    wish_t wish = {rig, "web", 6};
+    cluster_expect_ready(rig, "web", 6);
+    wish_t wish = {rig, 6};
     int64_t dead_ms = sim_now_ms(rig->sim);
     sim_crash_process(rig->sim, "node-1");
-    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, DEADLINE_MS));
+    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, CLUSTER_DEADLINE_MS));
     cr_assert_leq(sim_now_ms(rig->sim) - dead_ms, 1000, "noticed after %lld ms",
                   (long long)(sim_now_ms(rig->sim) - dead_ms));
-    cr_assert(sim_run_until(rig->sim, is_not_ready, &wish, DEADLINE_MS));
-    expect_ready(rig, "web", 6);
+    cr_assert(sim_run_until(rig->sim, is_not_ready, &wish, CLUSTER_DEADLINE_MS));
+    cluster_expect_ready(rig, "web", 6);
     cr_assert_leq(sim_now_ms(rig->sim) - dead_ms, 3500, "replaced after %lld ms",
                   (long long)(sim_now_ms(rig->sim) - dead_ms));
     rig_destroy(&rig);
@@ -227,7 +168,7 @@ static bool namespace_is_gone(void *arg) {
 
 Test(cluster, a_deleted_namespace_takes_everything_with_it)
 {
-    api_rig_t *rig = cluster(5, 2);
+    api_rig_t *rig = cluster_new(5, 2);
     cr_assert_str_eq(rig_create(rig, "{kind: Namespace, apiVersion: v1, metadata: {name: team}}"),
                      "CREATED");
     cr_assert_str_eq(
@@ -239,7 +180,7 @@ Test(cluster, a_deleted_namespace_takes_everything_with_it)
     sim_run_for(rig->sim, 1000);
     cr_assert_str_eq(rig_get(rig, "v1", "ServiceAccount", "team", "default"), "UNCHANGED");
     rig_delete(rig, "v1", "Namespace", "", "team");
-    cr_assert(sim_run_until(rig->sim, namespace_is_gone, rig, DEADLINE_MS));
+    cr_assert(sim_run_until(rig->sim, namespace_is_gone, rig, CLUSTER_DEADLINE_MS));
     cr_assert_eq(fake_store_count(rig->store, "/registry/pods/team/"), 0);
     cr_assert_eq(fake_store_count(rig->store, "/registry/configmaps/team/"), 0);
     cr_assert_eq(fake_store_count(rig->store, "/registry/serviceaccounts/team/"), 0);
@@ -258,13 +199,14 @@ Test(cluster, what_a_deployment_owns_goes_with_it)
 {
     static const char *const ways[] = {"Background", "Foreground"};
     for (size_t i = 0; i < LENGTH_OF(ways); i++) {
-        api_rig_t *rig = cluster(6 + i, 2);
+        api_rig_t *rig = cluster_new(6 + i, 2);
         cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
-        expect_ready(rig, "web", 3);
+        cluster_expect_ready(rig, "web", 3);
         Api__Delete options = API__DELETE__INIT;
         options.propagation = ways[i];
         rig_delete_with(rig, "apps/v1", "Deployment", "default", "web", &options);
-        cr_assert(sim_run_until(rig->sim, nothing_is_left, rig, DEADLINE_MS), "%s", ways[i]);
+        cr_assert(sim_run_until(rig->sim, nothing_is_left, rig, CLUSTER_DEADLINE_MS), "%s",
+                  ways[i]);
         rig_destroy(&rig);
     }
     ASSERT_NO_LEAKS();
@@ -272,9 +214,9 @@ Test(cluster, what_a_deployment_owns_goes_with_it)
 
 Test(cluster, orphans_stay)
 {
-    api_rig_t *rig = cluster(8, 2);
+    api_rig_t *rig = cluster_new(8, 2);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     Api__Delete options = API__DELETE__INIT;
     options.propagation = "Orphan";
     rig_delete_with(rig, "apps/v1", "Deployment", "default", "web", &options);
@@ -284,7 +226,7 @@ Test(cluster, orphans_stay)
     cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3);
     // A deployment of the same face takes the set in again.
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 1);
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
@@ -294,7 +236,7 @@ static bool all_pods_bound(void *arg) {
     wish_t *wish = arg;
     arena_t arena = {0};
     size_t bound = 0;
-    for (int i = 0; i < wish->ready; i++) {
+    for (int i = 0; i < wish->pods; i++) {
         const blob_t *value =
             fake_store_blob(wish->rig->store,
                             arena_printf(&arena, "/registry/pods/default/late-%d", i));
@@ -304,36 +246,33 @@ static bool all_pods_bound(void *arg) {
         bound += pod && !is_empty(pod->spec->nodename);
     }
     arena_done(&arena);
-    return bound == (size_t)wish->ready;
+    return bound == (size_t)wish->pods;
 }
 
 // The process with the leaders is gone for good: how long until the standbys do their work?
 Test(cluster, standbys_take_over_within_half_a_second)
 {
-    api_rig_t *rig = cluster(9, 2);
-    why_t why;
-    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &scheduler_actor, "m2", NULL, &why), ERR_OK);
-    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &controllers_actor, "m2", NULL, &why),
-                 ERR_OK);
+    api_rig_t *rig = cluster_new(9, 2);
+    cluster_add_master(rig, "m2", false);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
-    expect_ready(rig, "web", 2);
+    cluster_expect_ready(rig, "web", 2);
     sim_run_for(rig->sim, 2000);
-    sim_crash_process(rig->sim, "control");
+    sim_crash_process(rig->sim, "control-m1");
     int64_t dead_ms = sim_now_ms(rig->sim);
     cr_assert_str_eq(rig_create(rig, "{kind: Pod, apiVersion: v1, metadata: {name: late-0}, spec: "
                                      "{containers: [{name: c, image: i}]}}"),
                      "CREATED");
-    wish_t wish = {rig, "web", 1};
-    cr_assert(sim_run_until(rig->sim, all_pods_bound, &wish, DEADLINE_MS));
+    wish_t wish = {rig, 1};
+    cr_assert(sim_run_until(rig->sim, all_pods_bound, &wish, CLUSTER_DEADLINE_MS));
     int64_t took_ms = sim_now_ms(rig->sim) - dead_ms;
     cr_assert_leq(took_ms, 500, "the scheduler was away for %lld ms", (long long)took_ms);
     cr_assert_str_eq(rig_apply(rig, WEB("nginx", "4")), "CONFIGURED");
-    expect_ready(rig, "web", 4);
+    cluster_expect_ready(rig, "web", 4);
     // The old leaders come back as standbys.
-    sim_restart_process(rig->sim, "control");
+    sim_restart_process(rig->sim, "control-m1");
     sim_run_for(rig->sim, 3000);
     cr_assert_str_eq(rig_apply(rig, WEB("nginx:2", "3")), "CONFIGURED");
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
@@ -341,13 +280,10 @@ Test(cluster, standbys_take_over_within_half_a_second)
 // An isolated leader goes on believing; the one that took over is the one that writes.
 Test(cluster, an_isolated_leader_does_no_harm)
 {
-    api_rig_t *rig = cluster(10, 2);
-    why_t why;
-    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &scheduler_actor, "m2", NULL, &why), ERR_OK);
-    cr_assert_eq(sim_spawn(rig->sim, "m2", "control2", &controllers_actor, "m2", NULL, &why),
-                 ERR_OK);
+    api_rig_t *rig = cluster_new(10, 2);
+    cluster_add_master(rig, "m2", false);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
-    expect_ready(rig, "web", 2);
+    cluster_expect_ready(rig, "web", 2);
     Actor__FaultRule cut = ACTOR__FAULT_RULE__INIT;
     cut.name = "cut";
     cut.from = "*/m1";
@@ -367,7 +303,7 @@ Test(cluster, an_isolated_leader_does_no_harm)
         sim_clear_faults(rig->sim);
         sim_run_for(rig->sim, 700);
     }
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     sim_run_for(rig->sim, 3000);
     cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 3);
     rig_destroy(&rig);
@@ -376,11 +312,11 @@ Test(cluster, an_isolated_leader_does_no_harm)
 
 Test(cluster, each_step_of_a_rollout_is_told_once)
 {
-    api_rig_t *rig = cluster(13, 3);
+    api_rig_t *rig = cluster_new(13, 3);
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
-    expect_ready(rig, "web", 2);
+    cluster_expect_ready(rig, "web", 2);
     rig_apply(rig, WEB("nginx", "3"));
-    expect_ready(rig, "web", 3);
+    cluster_expect_ready(rig, "web", 3);
     Api__List all = API__LIST__INIT;
     Api__Resource resource = rig_resource(rig, "v1", "Event", "default", "");
     all.resource = &resource;
