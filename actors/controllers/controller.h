@@ -75,8 +75,7 @@ typedef struct controller_def {
 } controller_def_t;
 extern const controller_def_t *const controller_rows[]; // ends with NULL
 
-// ---- for a controller's own functions
-// -------------------------------------------------------------
+// ---- for a controller's own functions ----------------------------------------------------------
 void *controller_state(controller_t *c);
 bool controller_leads(const controller_t *c); // and is caught up: may it act?
 bool controller_hears_nodes(const controller_t *c);

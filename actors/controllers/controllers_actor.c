@@ -47,8 +47,7 @@ const config_field_t controllers_config[] = {
     {0},
 };
 
-// ---- state
-// ----------------------------------------------------------------------------------------
+// ---- state -------------------------------------------------------------------------------------
 
 struct controller {
     const controller_def_t *def;
@@ -93,8 +92,7 @@ typedef struct controllers {
     uint64_t ages_stream;
 } controllers_t;
 
-// ---- what the rows may do
-// -------------------------------------------------------------------------
+// ---- what the rows may do ----------------------------------------------------------------------
 
 void *controller_state(controller_t *c) { return c->state; }
 bool controller_leads(const controller_t *c) { return c->shell->catch_up.is_done; }
@@ -215,8 +213,7 @@ void controller_event(controller_t *c, const kind_t *k, const ProtobufCMessage *
                       "%s", text_str(&text));
 }
 
-// ---- outcomes
-// -------------------------------------------------------------------------------------
+// ---- outcomes ----------------------------------------------------------------------------------
 
 static void write_free(write_t *w) {
     free(w->key);
@@ -358,8 +355,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     // TAG_QUEUES needs nothing: settle looks at what is due.
 }
 
-// ---- settle: sync what is due
-// ---------------------------------------------------------------------
+// ---- settle: sync what is due ------------------------------------------------------------------
 
 static void sync_key(controller_t *c, const char *key) {
     c->key = key;
@@ -401,8 +397,7 @@ static void settle(actor_t *me) {
         actor_timer(me, TAG_QUEUES, next_ms - now_ms);
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 static const struct {
     const char *group, *version, *name;

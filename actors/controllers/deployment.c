@@ -38,8 +38,7 @@ static void forget(controller_t *c, const char *key) {
     free(m);
 }
 
-// ---- what touches a deployment
-// --------------------------------------------------------------------
+// ---- what touches a deployment -----------------------------------------------------------------
 
 static void on_deployment(void *arg, const record_t *was, const record_t *is) {
     controller_touch_record(arg, is ? is : was);
@@ -87,8 +86,7 @@ static void start(controller_t *c) {
     informer_subscribe(controller_follow(c, FOLLOWED_PODS), on_pod, c);
 }
 
-// ---- sync
-// -----------------------------------------------------------------------------------------
+// ---- sync --------------------------------------------------------------------------------------
 
 static void patch_owners(controller_t *c, const Apps__ReplicaSet *set, const Apps__Deployment *d,
                          bool adopt) {
@@ -236,8 +234,7 @@ static void sync(controller_t *c, const char *key) {
     if (plan.again_in_ms < INT64_MAX) controller_touch_after(c, key, plan.again_in_ms);
 }
 
-// ---- outcomes
-// -------------------------------------------------------------------------------------
+// ---- outcomes ----------------------------------------------------------------------------------
 
 // The name was taken: by this very set of ours (an earlier creation whose answer was lost), or by a
 // stranger, and then another name is tried.

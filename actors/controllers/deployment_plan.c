@@ -33,8 +33,7 @@ typedef struct {
     int32_t collisions;
 } planning_t;
 
-// ---- small questions
-// ------------------------------------------------------------------------------
+// ---- small questions ---------------------------------------------------------------------------
 
 static int32_t min32(int32_t a, int32_t b) { return a < b ? a : b; }
 static int32_t max32(int32_t a, int32_t b) { return a > b ? a : b; }
@@ -67,8 +66,7 @@ static void resolve_fences(planning_t *p) {
     p->unavailable = min32(p->unavailable, p->wanted);
 }
 
-// ---- templates
-// ------------------------------------------------------------------------------------
+// ---- templates ---------------------------------------------------------------------------------
 
 static Core__PodTemplateSpec *without_hash(arena_t *arena, const Core__PodTemplateSpec *template) {
     Core__PodTemplateSpec *out =
@@ -110,8 +108,7 @@ const char *deployment_template_hash(arena_t *arena, const Core__PodTemplateSpec
     return text;
 }
 
-// ---- which sets are ours
-// --------------------------------------------------------------------------
+// ---- which sets are ours -----------------------------------------------------------------------
 
 static deployment_action_t *add_action(planning_t *p, deployment_action_kind_t kind,
                                        const rs_t *rs) {
@@ -195,8 +192,7 @@ static int32_t available_of(const planning_t *p) {
     return sum;
 }
 
-// ---- the new set
-// ----------------------------------------------------------------------------------
+// ---- the new set -------------------------------------------------------------------------------
 
 static Meta__ObjectMeta__LabelsEntry **with_label(arena_t *arena,
                                                   Meta__ObjectMeta__LabelsEntry **labels,
@@ -332,8 +328,7 @@ static void size_fresh(planning_t *p) {
         p->fresh->replicas = fresh_size(p);
 }
 
-// ---- old sets
-// -------------------------------------------------------------------------------------
+// ---- old sets ----------------------------------------------------------------------------------
 
 // Pods that serve nobody go first; the rest only while enough are available (rolling.go,
 // reconcileOldReplicaSets).
@@ -359,8 +354,7 @@ static void shrink_old(planning_t *p) {
     }
 }
 
-// ---- a change of size while a rollout is under way, or while paused (sync.go, scale)
-// -----------------
+// ---- a change of size while a rollout is under way, or while paused (sync.go, scale) -----------
 
 static bool is_scaled(const planning_t *p) {
     for (size_t i = 0; i < p->all_len; i++) {
@@ -439,8 +433,7 @@ static void scale(planning_t *p) {
     }
 }
 
-// ---- the rollout
-// ----------------------------------------------------------------------------------
+// ---- the rollout -------------------------------------------------------------------------------
 
 static void roll_over(planning_t *p) {
     if (!p->fresh) make_fresh(p);
@@ -491,8 +484,7 @@ static void forget_history(planning_t *p) {
         add_action(p, DEPLOYMENT_DELETE, spent[i]);
 }
 
-// ---- what is to be written
-// ------------------------------------------------------------------------
+// ---- what is to be written ---------------------------------------------------------------------
 
 static void add_annotation(text_t *json, const Apps__ReplicaSet *set, const char *key,
                            const char *value, size_t *len) {
@@ -570,8 +562,7 @@ static void write_sets(planning_t *p, bool resized) {
                      revision);
 }
 
-// ---- conditions and status
-// ------------------------------------------------------------------------
+// ---- conditions and status ---------------------------------------------------------------------
 
 static const Apps__DeploymentCondition *condition_of(const Apps__DeploymentStatus *s,
                                                      const char *type) {
@@ -736,8 +727,7 @@ static void plan_status(planning_t *p) {
     if (left_ms > 0 && !is_complete(p, s)) p->plan->again_in_ms = left_ms;
 }
 
-// ---- the whole
-// ------------------------------------------------------------------------------------
+// ---- the whole ---------------------------------------------------------------------------------
 
 static bool selects_everything(const Meta__LabelSelector *selector) {
     return selector && !selector->n_matchlabels && !selector->n_matchexpressions;

@@ -31,8 +31,7 @@ typedef struct {
     uint64_t names; // seed of slice names: the same for the same service
 } planning_t;
 
-// ---- who serves
-// -----------------------------------------------------------------------------------
+// ---- who serves --------------------------------------------------------------------------------
 
 bool service_selects(const Core__Service *service, const ProtobufCMessage *pod) {
     const Core__ServiceSpec *spec = service->spec;
@@ -135,8 +134,7 @@ static void add_action(planning_t *p, endpoints_verb_t verb, const void *object)
     p->plan->actions[p->plan->actions_len++] = (endpoints_action_t){verb, object};
 }
 
-// ---- Endpoints
-// ------------------------------------------------------------------------------------
+// ---- Endpoints ---------------------------------------------------------------------------------
 
 static Core__EndpointAddress *address_of(planning_t *p, const backend_t *b) {
     Core__EndpointAddress *a =
@@ -239,8 +237,7 @@ static void plan_endpoints(planning_t *p) {
         add_action(p, ENDPOINTS_UPDATE, wanted);
 }
 
-// ---- EndpointSlices
-// -------------------------------------------------------------------------------
+// ---- EndpointSlices ----------------------------------------------------------------------------
 
 static Discovery__Endpoint *endpoint_of(planning_t *p, const backend_t *b) {
     Discovery__Endpoint *e =
@@ -417,8 +414,7 @@ static void plan_slices(planning_t *p) {
     }
 }
 
-// ---- the whole
-// ------------------------------------------------------------------------------------
+// ---- the whole ---------------------------------------------------------------------------------
 
 static void remove_all(planning_t *p) {
     if (p->view->endpoints) add_action(p, ENDPOINTS_DELETE, p->view->endpoints);

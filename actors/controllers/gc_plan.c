@@ -4,8 +4,7 @@
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN     "orphan"
 
-// ---- the graph
-// ------------------------------------------------------------------------------------
+// ---- the graph ---------------------------------------------------------------------------------
 
 static const Meta__ObjectMeta *meta_of(const gc_node_t *n) {
     assert(n->record);
@@ -152,8 +151,7 @@ void gc_graph_set_absent(gc_graph_t *g, const char *uid) {
     map_put(&g->absent, uid, (void *)1);
 }
 
-// ---- the plan
-// -------------------------------------------------------------------------------------
+// ---- the plan ----------------------------------------------------------------------------------
 
 typedef struct {
     const gc_graph_t *g;

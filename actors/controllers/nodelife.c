@@ -110,8 +110,7 @@ static bool may_repel(controller_t *c, int64_t *ret_wait_ms) {
     return true;
 }
 
-// ---- effects
-// --------------------------------------------------------------------------------------
+// ---- effects -----------------------------------------------------------------------------------
 
 static void write_taints(controller_t *c, const record_t *r, const nodelife_plan_t *plan) {
     text_t json = {.arena = controller_arena(c)};

@@ -33,8 +33,7 @@ bool nodelife_is_ready(const Core__Node *node) {
     return condition_is(node->status, "Ready", "True");
 }
 
-// ---- conditions of a silent node
-// ------------------------------------------------------------------
+// ---- conditions of a silent node ---------------------------------------------------------------
 
 static Core__NodeCondition *unknown_condition(const nodelife_view_t *v, arena_t *arena,
                                               const char *type) {
@@ -76,8 +75,7 @@ static void plan_conditions(const nodelife_view_t *v, arena_t *arena, nodelife_p
     plan->became_not_ready = nodelife_is_ready(v->node);
 }
 
-// ---- taints
-// ---------------------------------------------------------------------------------------
+// ---- taints ------------------------------------------------------------------------------------
 
 static bool is_managed(const Core__Taint *t) {
     const char *key = or_empty(t->key);
@@ -133,8 +131,7 @@ static void plan_taints(const nodelife_view_t *v, arena_t *arena, nodelife_plan_
     plan->has_taints |= plan->taints_len != had;
 }
 
-// ---- pods
-// -----------------------------------------------------------------------------------------
+// ---- pods --------------------------------------------------------------------------------------
 
 static bool tolerates_taint(const Core__Toleration *t, const Core__Taint *taint) {
     bool exists = streq(or_empty(t->operator_), "Exists");

@@ -32,8 +32,7 @@ static void forget(controller_t *c, const char *key) {
     free(m);
 }
 
-// ---- what touches a set
-// ---------------------------------------------------------------------------
+// ---- what touches a set ------------------------------------------------------------------------
 
 static void on_set(void *arg, const record_t *was, const record_t *is) {
     controller_touch_record(arg, is ? is : was);
@@ -85,8 +84,7 @@ static void start(controller_t *c) {
     informer_subscribe(controller_follow(c, FOLLOWED_PODS), on_pod, c);
 }
 
-// ---- sync
-// -----------------------------------------------------------------------------------------
+// ---- sync --------------------------------------------------------------------------------------
 
 // The pod's list of owners with the set added or taken out, as a patch that holds only for the
 // revision it was made from.
@@ -202,8 +200,7 @@ static void sync(controller_t *c, const char *key) {
     if (plan.again_in_ms < INT64_MAX) controller_touch_after(c, key, plan.again_in_ms);
 }
 
-// ---- outcomes
-// -------------------------------------------------------------------------------------
+// ---- outcomes ----------------------------------------------------------------------------------
 
 static void on_created(controller_t *c, const write_t *w, memory_t *m, const record_t *set,
                        const api_failure_t *failure) {

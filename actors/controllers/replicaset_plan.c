@@ -4,8 +4,7 @@
 #include "runtime/api/selector.h"
 #include "runtime/base/rng.h"
 
-// ---- making a pod
-// ---------------------------------------------------------------------------------
+// ---- making a pod ------------------------------------------------------------------------------
 
 enum { NAME_MAX_BYTES = 63, SUFFIX_LEN = 5 };
 
@@ -55,8 +54,7 @@ static Core__Pod *make_pod(arena_t *arena, const Apps__ReplicaSet *set, const ch
     return pod;
 }
 
-// ---- choosing whom to give up
-// ---------------------------------------------------------------------
+// ---- choosing whom to give up ------------------------------------------------------------------
 
 // What makes a pod the better victim, as numbers: the lower, the sooner it goes.
 typedef struct {
@@ -125,8 +123,7 @@ static void count_neighbours(candidate_t *all, size_t len) {
     map_done(&counts);
 }
 
-// ---- whose is what
-// --------------------------------------------------------------------------------
+// ---- whose is what -----------------------------------------------------------------------------
 
 typedef struct {
     const replicaset_view_t *view;
@@ -194,8 +191,7 @@ static void make_up_difference(planning_t *p) {
     }
 }
 
-// ---- status
-// ---------------------------------------------------------------------------------------
+// ---- status ------------------------------------------------------------------------------------
 
 static bool has_all_labels(const Core__Pod *pod, const Core__PodTemplateSpec *template) {
     const Meta__ObjectMeta *meta = template ? template->metadata : NULL;

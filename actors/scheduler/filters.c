@@ -13,8 +13,7 @@ static const Core__NodeSpec *spec_of(const sched_t *s, uint32_t slot) {
     return s->nodes[slot].node->spec;
 }
 
-// ---- NodeUnschedulable
-// ----------------------------------------------------------------------------
+// ---- NodeUnschedulable -------------------------------------------------------------------------
 
 static const Core__Taint unschedulable_taint = {
     .base.descriptor = &core__taint__descriptor,
@@ -32,8 +31,7 @@ static void explain_unschedulable(const sched_t *s, const sched_class_t *c, uint
     add(reasons, "node(s) were unschedulable", false);
 }
 
-// ---- TaintToleration
-// ------------------------------------------------------------------------------
+// ---- TaintToleration ---------------------------------------------------------------------------
 
 static const Core__Taint *untolerated(const sched_t *s, const sched_class_t *c, uint32_t slot) {
     const Core__NodeSpec *spec = spec_of(s, slot);
@@ -59,8 +57,7 @@ static void explain_taints(const sched_t *s, const sched_class_t *c, uint32_t sl
         false);
 }
 
-// ---- NodeAffinity
-// ---------------------------------------------------------------------------------
+// ---- NodeAffinity ------------------------------------------------------------------------------
 
 bool sched_node_affinity_holds(const sched_t *s, const sched_class_t *c, uint32_t slot) {
     const Core__PodSpec *spec = c->spec->spec;
@@ -83,8 +80,7 @@ static void explain_affinity(const sched_t *s, const sched_class_t *c, uint32_t 
     add(reasons, "node(s) didn't match Pod's node affinity/selector", false);
 }
 
-// ---- NodePorts
-// ------------------------------------------------------------------------------------
+// ---- NodePorts ---------------------------------------------------------------------------------
 
 static bool collides(const sched_port_t *a, const sched_port_t *b) {
     if (a->port != b->port || !streq(a->protocol, b->protocol)) return false;
@@ -104,8 +100,7 @@ static void explain_ports(const sched_t *s, const sched_class_t *c, uint32_t slo
     add(reasons, "node(s) didn't have free ports for the requested pod ports", true);
 }
 
-// ---- NodeResourcesFit
-// -----------------------------------------------------------------------------
+// ---- NodeResourcesFit --------------------------------------------------------------------------
 
 static bool lacks(const sched_t *s, const sched_class_t *c, uint32_t slot, size_t resource) {
     int64_t want = c->request[resource];
@@ -130,8 +125,7 @@ static void explain_resources(const sched_t *s, const sched_class_t *c, uint32_t
     }
 }
 
-// ---- PodTopologySpread, InterPodAffinity (sched_pairs.c)
-// ------------------------------------------
+// ---- PodTopologySpread, InterPodAffinity (sched_pairs.c) ---------------------------------------
 
 static sched_pair_no_t pair_no(const sched_class_t *c, uint32_t slot) {
     return c->pair_no ? (sched_pair_no_t)c->pair_no[slot] : PAIR_YES;

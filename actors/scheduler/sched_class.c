@@ -4,8 +4,7 @@
 #include "runtime/api/quantity.h"
 #include "runtime/base/hash.h"
 
-// ---- requests
-// -------------------------------------------------------------------------------------
+// ---- requests ----------------------------------------------------------------------------------
 
 typedef struct {
     int64_t amount[SCHED_RESOURCES_MAX];
@@ -91,8 +90,7 @@ static void find_ports(sched_class_t *c) {
     c->ports = ports;
 }
 
-// ---- what makes a class
-// ---------------------------------------------------------------------------
+// ---- what makes a class ------------------------------------------------------------------------
 
 static Core__Container **slim_containers(arena_t *arena, Core__Container *const *all, size_t len) {
     Core__Container **out = ARENA_ARRAY(arena, Core__Container *, len);
@@ -276,8 +274,7 @@ void sched_class_drop(sched_t *s, sched_class_t **c_p) {
     drop(&s->shapes, shape);
 }
 
-// ---- rules, put together
-// --------------------------------------------------------------------------
+// ---- rules, put together -----------------------------------------------------------------------
 
 int32_t sched_key(const sched_t *s, const sched_class_t *c, uint32_t slot) {
     if (slot >= s->slots_len || !s->nodes[slot].exists) return -1;
@@ -440,8 +437,7 @@ uint32_t sched_class_best(sched_t *s, sched_class_t *c) {
     return search(s, c);
 }
 
-// ---- why not
-// --------------------------------------------------------------------------------------
+// ---- why not -----------------------------------------------------------------------------------
 
 static void count_reason(map_t *counts, const char *text) {
     uintptr_t count = (uintptr_t)map_get(counts, text);
@@ -499,8 +495,7 @@ const char *sched_class_message(sched_t *s, sched_class_t *c, arena_t *arena) {
     return strlen(message) > MESSAGE_MAX ? arena_strndup(arena, message, MESSAGE_MAX) : message;
 }
 
-// ---- small matches
-// --------------------------------------------------------------------------------
+// ---- small matches -----------------------------------------------------------------------------
 
 bool tolerates(const sched_class_t *c, const Core__Taint *taint) {
     const Core__PodSpec *spec = c->spec->spec;

@@ -7,8 +7,7 @@
 enum { SLOTS_MIN = 64, CHANGE_LOG_MIN = 4096 };
 #define DEFAULT_SCHEDULER "default-scheduler"
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 sched_t *sched_new(const char *scheduler_name) {
     sched_t *s = NEW(sched_t);
@@ -79,8 +78,7 @@ void sched_destroy(sched_t **s_p) {
     free(s);
 }
 
-// ---- columns
-// --------------------------------------------------------------------------------------
+// ---- columns -----------------------------------------------------------------------------------
 
 static void grow_column(int64_t **column, size_t was, size_t cap) {
     *column = mem_resize(*column, cap * sizeof **column);
@@ -121,8 +119,7 @@ static void changed(sched_t *s, uint32_t slot) {
     s->changes++;
 }
 
-// ---- nodes
-// ----------------------------------------------------------------------------------------
+// ---- nodes -------------------------------------------------------------------------------------
 
 static uint32_t slot_for(sched_t *s, const char *name) {
     uintptr_t known = (uintptr_t)map_get(&s->slot_of, name);
@@ -223,8 +220,7 @@ void sched_node_remove(sched_t *s, const char *name) {
     free_slot_if_empty(s, slot);
 }
 
-// ---- pods on nodes
-// --------------------------------------------------------------------------------
+// ---- pods on nodes -----------------------------------------------------------------------------
 
 static void count_on_node(sched_class_t *c, uint32_t slot, int by) {
     uint32_t count = (uint32_t)((int64_t)class_count_on(c, slot) + by);
@@ -270,8 +266,7 @@ static void unplace(sched_t *s, sched_pod_t *pod) {
     free_slot_if_empty(s, slot);
 }
 
-// ---- pods that wait
-// -------------------------------------------------------------------------------
+// ---- pods that wait ----------------------------------------------------------------------------
 
 static void list_class(sched_t *s, sched_class_t *c) {
     if (c->is_listed) return;
@@ -467,8 +462,7 @@ void sched_unbound(sched_t *s, const char *ns, const char *name, int64_t now_ms)
     s->pending_len++;
 }
 
-// ---- the plan
-// -------------------------------------------------------------------------------------
+// ---- the plan ----------------------------------------------------------------------------------
 
 // Who is asked next: the class whose first pod has the highest priority, then came first.
 static bool comes_before(const sched_class_t *a, const sched_class_t *b) {
@@ -638,8 +632,7 @@ void sched_plan_print(const sched_plan_t *plan, text_t *out) {
     if (plan->cut) text_add(out, "and more\n");
 }
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 
 const char *sched_name(const sched_t *s) { return s->scheduler_name; }
 size_t sched_nodes_len(const sched_t *s) { return s->nodes_len; }

@@ -39,8 +39,7 @@ typedef struct sched sched_t;
 sched_t *sched_new(const char *scheduler_name) MUST_USE;
 void sched_destroy(sched_t **s);
 
-// ---- what is so
-// -----------------------------------------------------------------------------------
+// ---- what is so --------------------------------------------------------------------------------
 void sched_node_set(sched_t *s, const Core__Node *node); // added or changed; copied
 void sched_node_remove(sched_t *s, const char *name);
 // Added or changed: pending, placed (spec.nodeName), or gone (finished) as the pod says. Copied. A
@@ -55,8 +54,7 @@ void sched_bound(sched_t *s, const char *ns, const char *name);
 // It is not: pending again after a back-off.
 void sched_unbound(sched_t *s, const char *ns, const char *name, int64_t now_ms);
 
-// ---- the plan
-// -------------------------------------------------------------------------------------
+// ---- the plan ----------------------------------------------------------------------------------
 typedef struct {
     enum { SCHED_BIND, SCHED_EXPLAIN } kind;
     const char *namespace_, *name, *uid; // borrowed until the pod changes
@@ -77,8 +75,7 @@ void sched_plan(sched_t *s, int64_t now_ms, size_t actions_max, arena_t *arena,
                 sched_plan_t *ret_plan);
 void sched_plan_print(const sched_plan_t *plan, text_t *out);
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 const char *sched_name(const sched_t *s); // of the scheduler
 size_t sched_nodes_len(const sched_t *s);
 size_t sched_pending_len(const sched_t *s); // those in back-off too

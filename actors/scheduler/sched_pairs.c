@@ -9,8 +9,7 @@
 #include "runtime/api/kinds.h"
 #include "runtime/api/selector.h"
 
-// ---- who is meant
-// ---------------------------------------------------------------------------------
+// ---- who is meant ------------------------------------------------------------------------------
 
 static const char *label_of(const sched_class_t *c, const char *key) {
     return object_label(&c->spec->base, key);
@@ -64,8 +63,7 @@ static bool spread_means(arena_t *arena, const sched_class_t *owner, const sched
            keys_agree(owner, other, rule->matchlabelkeys, rule->n_matchlabelkeys, true);
 }
 
-// ---- domains
-// --------------------------------------------------------------------------------------
+// ---- domains -----------------------------------------------------------------------------------
 
 static const char *domain_of(const sched_t *s, uint32_t slot, const char *key) {
     return s->nodes[slot].exists ? object_label(&s->nodes[slot].node->base, key) : NULL;
@@ -114,8 +112,7 @@ static void refuse(const judging_t *j, uint32_t slot, sched_pair_no_t why) {
     if (!j->c->pair_no[slot]) j->c->pair_no[slot] = (uint8_t)why;
 }
 
-// ---- affinity
-// -------------------------------------------------------------------------------------
+// ---- affinity ----------------------------------------------------------------------------------
 
 static const Core__PodAffinity *affinity_of(const sched_class_t *c) {
     return c->spec->spec->affinity ? c->spec->spec->affinity->podaffinity : NULL;
@@ -189,8 +186,7 @@ static void judge_others_anti_affinity(const judging_t *j) {
     }
 }
 
-// ---- spreading
-// ------------------------------------------------------------------------------------
+// ---- spreading ---------------------------------------------------------------------------------
 
 static bool is_hard(const Core__TopologySpreadConstraint *rule) {
     return !streq(or_empty(rule->whenunsatisfiable), "ScheduleAnyway");
@@ -254,8 +250,7 @@ static void judge_spread(const judging_t *j) {
     }
 }
 
-// ---- wishes
-// ---------------------------------------------------------------------------------------
+// ---- wishes ------------------------------------------------------------------------------------
 
 static void wish_terms(const judging_t *j, Core__WeightedPodAffinityTerm *const *terms, size_t len,
                        int sign, int64_t *sums) {
@@ -302,8 +297,7 @@ static void score_sums(const judging_t *j, const int64_t *sums) {
             high > low ? (int32_t)((sums[slot] - low) * SCHED_SCORE_MAX / (high - low)) : 0;
 }
 
-// ---- the whole
-// ------------------------------------------------------------------------------------
+// ---- the whole ---------------------------------------------------------------------------------
 
 bool sched_class_keeps_away(const sched_class_t *c) {
     const Core__PodAntiAffinity *anti = anti_affinity_of(c);

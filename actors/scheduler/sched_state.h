@@ -195,8 +195,7 @@ size_t sched_resource(sched_t *s,
 bool tolerates(const sched_class_t *c, const Core__Taint *taint);
 bool node_term_matches(const Core__NodeSelectorTerm *term, const Core__Node *node);
 
-// ---- pods beside pods (sched_pairs.c)
-// -------------------------------------------------------------
+// ---- pods beside pods (sched_pairs.c) ----------------------------------------------------------
 bool sched_class_keeps_away(const sched_class_t *c); // has required anti-affinity
 bool sched_class_has_rules(const sched_class_t *c);  // of its own about other pods
 void sched_class_forget_pairs(sched_class_t *c);

@@ -35,8 +35,7 @@ const config_field_t scheduler_config[] = {
     {0},
 };
 
-// ---- state
-// ----------------------------------------------------------------------------------------
+// ---- state -------------------------------------------------------------------------------------
 
 // A binding whose outcome is not known yet.
 typedef struct {
@@ -65,8 +64,7 @@ static void binding_free(binding_t *b) {
     free(b);
 }
 
-// ---- what the watches say
-// -------------------------------------------------------------------------
+// ---- what the watches say ----------------------------------------------------------------------
 
 static void on_node(void *arg, const record_t *was, const record_t *is) {
     scheduler_t *self = arg;
@@ -96,8 +94,7 @@ static void on_watch_events(actor_t *me, const message_t *msg, const void *body)
     informers_handle(&self->informers, me, msg, body);
 }
 
-// ---- outcomes
-// -------------------------------------------------------------------------------------
+// ---- outcomes ----------------------------------------------------------------------------------
 
 // Enough of a pod for an event about it.
 static Core__Pod *pod_of(arena_t *arena, const char *ns, const char *name, const char *uid) {
@@ -223,8 +220,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     assert(is_known || tag == TAG_WAKE);
 }
 
-// ---- effects
-// --------------------------------------------------------------------------------------
+// ---- effects -----------------------------------------------------------------------------------
 
 static void bind(scheduler_t *self, const sched_action_t *action) {
     arena_t *arena = actor_arena(self->me);
@@ -302,8 +298,7 @@ static void settle(actor_t *me) {
     }
 }
 
-// ---- life
-// -----------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 static err_t start(actor_t *me, const void *args, why_t *why) {
     scheduler_t *self = actor_state(me);

@@ -119,8 +119,7 @@ uint64_t api_current_revision(actor_t *me, uint64_t tag) {
     return ask(me, &current.base, tag);
 }
 
-// ---- answers
-// --------------------------------------------------------------------------------------
+// ---- answers -----------------------------------------------------------------------------------
 
 err_t api_reply_object(arena_t *arena, const Api__Reply *reply, const kind_t *k, void **ret_obj) {
     const Api__Object *object = reply->object;

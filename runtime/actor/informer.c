@@ -10,8 +10,7 @@ enum {
     KEY_MAX = 640, // namespace (63) + name (253, files allow more) + '/'
 };
 
-// ---- records
-// --------------------------------------------------------------------------------------
+// ---- records -----------------------------------------------------------------------------------
 
 record_t *record_ref(const record_t *r) {
     if (!r) return NULL;
@@ -49,8 +48,7 @@ static record_t *record_make(const ProtobufCMessage *object, size_t size_hint) {
 
 record_t *record_new(const ProtobufCMessage *object) { return record_make(object, 0); }
 
-// ---- sorted lists of records, and the indexes made of them
-// ----------------------------------------
+// ---- sorted lists of records, and the indexes made of them -------------------------------------
 
 typedef VEC(const record_t *) record_vec_t;
 typedef struct {
@@ -107,8 +105,7 @@ static void index_drop(map_t *index, const char *key, const record_t *r) {
     free(bucket);
 }
 
-// ---- the informer
-// ---------------------------------------------------------------------------------
+// ---- the informer ------------------------------------------------------------------------------
 
 typedef struct {
     record_t *record; // one reference
@@ -178,8 +175,7 @@ void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg)
     inf->subscribers[inf->subscribers_len++] = (subscriber_t){changed, arg};
 }
 
-// ---- changes
-// --------------------------------------------------------------------------------------
+// ---- changes -----------------------------------------------------------------------------------
 
 static void index_all(informer_t *inf, const record_t *r, bool put) {
     for (size_t i = 0; i < inf->indexes_len; i++) {
@@ -273,8 +269,7 @@ void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, i
     drop_at(inf, key, revision);
 }
 
-// ---- the stream
-// -----------------------------------------------------------------------------------
+// ---- the stream --------------------------------------------------------------------------------
 
 static void open_watch(informer_t *inf, actor_t *me) {
     assert(!inf->stream);
@@ -421,8 +416,7 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag) {
     return true;
 }
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 
 const kind_t *informer_kind(const informer_t *inf) { return inf->spec.kind; }
 bool informer_is_synced(const informer_t *inf) { return inf->synced; }
@@ -447,8 +441,7 @@ records_t informer_by(informer_t *inf, size_t index, const char *key) {
     return bucket ? (records_t){bucket->list.at, bucket->list.len} : (records_t){0};
 }
 
-// ---- the common indexes
-// ---------------------------------------------------------------------------
+// ---- the common indexes ------------------------------------------------------------------------
 
 size_t index_by_namespace(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]) {
     ret_keys[0] = or_empty(object_meta_read(object)->namespace_);
@@ -490,8 +483,7 @@ size_t index_by_service_name(const ProtobufCMessage *object, const char *ret_key
     return 1;
 }
 
-// ---- several
-// --------------------------------------------------------------------------------------
+// ---- several -----------------------------------------------------------------------------------
 
 informer_t *informers_add(informers_t *set, const informer_spec_t *spec) {
     for (size_t i = 0; i < set->all.len; i++) assert(set->all.at[i]->spec.tag != spec->tag);

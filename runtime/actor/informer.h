@@ -84,8 +84,7 @@ void informer_stop(informer_t *inf, actor_t *me); // closes it; the records stay
 bool informer_handle(informer_t *inf, actor_t *me, const message_t *msg, const void *body);
 bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag);
 
-// ---- questions
-// ------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 const kind_t *informer_kind(const informer_t *inf);
 bool informer_is_synced(const informer_t *inf);   // has once seen everything
 int64_t informer_revision(const informer_t *inf); // has seen everything up to here
@@ -102,8 +101,7 @@ records_t informer_by(informer_t *inf, size_t index, const char *key); // the sa
 void informer_learn(informer_t *inf, const ProtobufCMessage *object);
 void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, int64_t revision);
 
-// ---- several, as one actor has them
-// ---------------------------------------------------------------
+// ---- several, as one actor has them ------------------------------------------------------------
 typedef struct {
     VEC(informer_t *) all;
 } informers_t;

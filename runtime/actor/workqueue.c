@@ -37,8 +37,7 @@ void workqueue_done_all(workqueue_t *q) {
     *q = (workqueue_t){0};
 }
 
-// ---- the heap of waiting keys
-// ---------------------------------------------------------------------
+// ---- the heap of waiting keys ------------------------------------------------------------------
 
 static bool is_before(const workitem_t *a, const workitem_t *b) {
     return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : strcmp(a->key, b->key) < 0;
@@ -81,8 +80,7 @@ static void heap_remove(workqueue_t *q, workitem_t *item) {
     heap_down(q, last->heap_at);
 }
 
-// ---- moves
-// ----------------------------------------------------------------------------------------
+// ---- moves -------------------------------------------------------------------------------------
 
 static workitem_t *item_of(workqueue_t *q, const char *key) {
     assert(key && *key);

@@ -231,8 +231,7 @@ Test(informer, indexes_follow_the_objects)
     ASSERT_NO_LEAKS();
 }
 
-// ---- own writes, by hand
-// --------------------------------------------------------------------------
+// ---- own writes, by hand -----------------------------------------------------------------------
 
 static Core__Pod *pod_at(arena_t *arena, const char *name, int revision) {
     return build(
