@@ -315,8 +315,14 @@ static void lost(informer_t *inf, actor_t *me, err_t err, const char *why) {
     for (unsigned i = 0; i < inf->failures && delay_ms < RETRY_MAX_MS; i++) delay_ms *= 2;
     if (delay_ms > RETRY_MAX_MS) delay_ms = RETRY_MAX_MS;
     inf->failures++;
-    log_debug(actor_address(me), "watch of %s lost at %lld: %s", inf->spec.kind->plural,
-              (long long)inf->revision, is_empty(why) ? err_text(err) : why);
+    // A server that will never let us watch is somebody's mistake, and whoever waits for this cache
+    // waits for ever: said at failure 1, 2, 4, 8 … Everything else passes.
+    bool is_refused = err == ERR_FORBIDDEN || err == ERR_NOT_FOUND || err == ERR_NOT_ALLOWED ||
+                      err == ERR_UNHANDLED || err == ERR_BAD_REQUEST;
+    log_line(is_refused && !(inf->failures & (inf->failures - 1)) ? LOG_LEVEL_WARN
+                                                                  : LOG_LEVEL_DEBUG,
+             actor_address(me), "watch of %s lost at %lld: %s", inf->spec.kind->plural,
+             (long long)inf->revision, is_empty(why) ? err_text(err) : why);
     // Half of it is jitter: a thousand watchers of a dead server do not come back in step.
     actor_timer(me, inf->spec.tag, delay_ms / 2 + rng_between(actor_rng(me), 0, delay_ms / 2));
 }
