@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 enum {
-    LEFTOVER_WAIT_MS = 5000, // children of a killed parent are killed by the kernel: milliseconds
+    LOG_MAX_BYTES = 16 << 20, // at a start; one older log is kept
+    LEFTOVER_WAIT_MS = 5000,  // children of a killed parent are killed by the kernel: milliseconds
     READY_WAIT_S = 60,
 };
 
@@ -139,6 +140,13 @@ static err_t spawn_background(char **argv, int status_fd, const char *log, why_t
     return code ? why_errno(why, code, "start in the background (log %s)", log) : ERR_OK;
 }
 
+static void turn_log(const char *log) {
+    struct stat st;
+    if (stat(log, &st) < 0 || st.st_size < LOG_MAX_BYTES) return;
+    CLEANUP(free_charp) char *older = str_printf("%s.1", log);
+    if (rename(log, older) < 0) log_warn("troupe", "%s: %s", older, strerror(errno));
+}
+
 static err_t run_behind(cluster_options_t *o, char **argv, arena_t *arena, why_t *why) {
     const char *log = o->log ? o->log : arena_printf(arena, "%s/troupe.log", o->vars.data);
     err_t e = make_folder(o->vars.data, 0700, why);
@@ -146,6 +154,7 @@ static err_t run_behind(cluster_options_t *o, char **argv, arena_t *arena, why_t
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) < 0) return why_errno(why, errno, "pipe");
     CLEANUP(close_fdp) int read_fd = pipe_fds[0];
+    turn_log(log);
     e = spawn_background(argv, pipe_fds[1], log, why);
     close(pipe_fds[1]);
     if (e) return e;

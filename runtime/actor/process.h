@@ -53,7 +53,7 @@ typedef struct {
 err_t process_listen(process_t *p, const listen_options_t *options, why_t *why) MUST_USE;
 
 typedef struct {
-    const char *peer;               // its process name
+    const char *peer;               // its process name; "": whoever answers there
     const char *endpoint;
     const char *key_file;           // tcp: our certificate
     const char *server_key_file;    // tcp: its public certificate
