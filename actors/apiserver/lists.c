@@ -23,7 +23,6 @@ struct list_work {
     size_t at;
     VEC(blob_t *) items; // borrowed from the records
     size_t bytes;
-    bool is_full;
 };
 
 void list_destroy(list_work_t **list) {
@@ -192,29 +191,38 @@ static bool is_page_full(const list_work_t *list) {
            list->bytes >= LIST_REPLY_MAX_BYTES;
 }
 
+// Judges up to `budget` objects; false: the page is complete. *ret_spent: how many it took.
+static bool collect(list_work_t *list, size_t budget, size_t *ret_spent) {
+    arena_t scratch = {0};
+    bool has_room = !is_page_full(list);
+    for (*ret_spent = 0; has_room && list->at < list->records.len && *ret_spent < budget;) {
+        cached_t *one = list->records.at[list->at];
+        bool matches = selection_matches(&list->selection, &scratch, one);
+        arena_clear(&scratch);
+        ++*ret_spent;
+        if (matches) {
+            blob_t *item = cached_blob(one, list->selection.asked);
+            has_room = list->items.len == 0 || list->bytes + item->len <= LIST_REPLY_MAX_BYTES;
+            if (!has_room) break; // it opens the next page
+            vec_push(&list->items, item);
+            list->bytes += item->len + 8;
+        }
+        list->at++;
+        has_room = !is_page_full(list);
+    }
+    arena_done(&scratch);
+    return has_room && list->at < list->records.len;
+}
+
 void list_run(actor_t *me, job_t *job) {
     list_work_t *list = job->list;
     if (!list->is_taken && !take_snapshot(me, job)) return;
     bool is_cheap = !selection_has_selectors(&list->selection) &&
                     list->selection.asked == list->selection.stored;
-    size_t budget = is_cheap ? SLICE_OBJECTS * 25 : SLICE_OBJECTS;
-    arena_t scratch = {0};
-    while (list->at < list->records.len && budget-- > 0 && !is_page_full(list)) {
-        cached_t *one = list->records.at[list->at];
-        bool matches = selection_matches(&list->selection, &scratch, one);
-        arena_clear(&scratch);
-        if (matches) {
-            blob_t *item = cached_blob(one, list->selection.asked);
-            if (list->items.len > 0 && list->bytes + item->len > LIST_REPLY_MAX_BYTES) break;
-            vec_push(&list->items, item);
-            list->bytes += item->len + 8;
-        }
-        list->at++;
-    }
-    arena_done(&scratch);
-    bool is_cut =
-        list->at < list->records.len && !is_page_full(list) && list->bytes < LIST_REPLY_MAX_BYTES;
-    if (is_cut && budget == (size_t)-1)
+    size_t budget = is_cheap ? SLICE_OBJECTS * 10 : SLICE_OBJECTS, spent = 0;
+    bool goes_on = collect(list, budget, &spent);
+    // Packing 4 MiB is a slice of its own.
+    if (goes_on || spent > budget / 2)
         job_set_runnable(actor_state(me), job);
     else
         answer(me, job);
