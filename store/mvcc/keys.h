@@ -1,10 +1,10 @@
 // keys - how the state machine lays its data out in the kv port's one ordered space.
 //
-//     'r' revision(8) sub(4)           → flags(1) create(8) version(8) lease(8) key_len(4) key value
-//     'i' escaped key 00 01 ~revision(8) → flags(1) sub(4) create(8) version(8) lease(8)
-//     'l' lease(8)                     → ttl_ms(8)
-//     'a' lease(8) key                 → (empty)
-//     'm'                              → the meta record
+//     'r' revision(8) sub(4)      → flags(1) create(8) version(8) lease(8) key_len(4) key value
+//     'i' key, 00 01, ~revision(8) → flags(1) sub(4) create(8) version(8) lease(8)
+//     'l' lease(8)                → ttl_ms(8)
+//     'a' lease(8) key            → (empty)
+//     'm'                         → the meta record
 //
 // Numbers are big-endian, so that bytes sort as numbers do. In `i` the key's bytes come first, 00
 // escaped as 00 ff, ended by 00 01: index entries sort by key whatever its bytes; the inverted
