@@ -91,6 +91,37 @@ static err_t require_path(const Node__HostStep *s, why_t *why) {
                           type);
 }
 
+// A container may put symbolic links into its own volume: the way to a sub-path must not follow
+// them, or it would lead anywhere on the host.
+static err_t require_subpath(const Node__HostStep *s, why_t *why) {
+    char *rest CLEANUP(free_charp) = str_dup(s->below);
+    int dir CLEANUP(close_fdp) = open(s->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) return why_errno(why, errno, "%s", s->path);
+    char *at = rest;
+    while (at && *at) {
+        char *slash = strchr(at, '/');
+        if (slash) *slash++ = 0;
+        if (streq(at, ".."))
+            return why_set(why, ERR_INVALID, "subPath \"%s\" must not leave its volume", s->below);
+        bool is_step = *at && !streq(at, ".");
+        int next = is_step ? openat(dir, at, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
+        if (is_step && next < 0 && errno == ENOENT && mkdirat(dir, at, 0755) == 0)
+            next = openat(dir, at, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+        if (is_step && (next < 0 || fstat(next, &st) || S_ISLNK(st.st_mode))) {
+            if (next >= 0) close(next);
+            return why_set(why, ERR_INVALID, "subPath \"%s\" cannot be followed at \"%s\"",
+                           s->below, at);
+        }
+        if (is_step) {
+            close(dir);
+            dir = next;
+        }
+        at = slash;
+    }
+    return ERR_OK;
+}
+
 // ---- cgroups ----------------------------------------------------------------------------------
 bool host_has_cgroup_v2(void) {
     struct statfs fs;
@@ -209,6 +240,7 @@ err_t host_prepare(const Node__HostPrepare *wanted, pid_t mounts_of, why_t *why)
         case NODE__HOST_STEP__KIND__CGROUP:
             err = host_has_cgroup_v2() ? cgroup_v2(s, why) : cgroup_v1(s, why);
             break;
+        case NODE__HOST_STEP__KIND__SUBPATH: err = require_subpath(s, why); break;
         case NODE__HOST_STEP__KIND__REQUIRE: err = require_path(s, why); break;
         default: err = why_set(why, ERR_INVALID, "unknown step %d", (int)s->kind);
         }

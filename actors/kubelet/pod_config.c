@@ -314,7 +314,7 @@ static void add_mount(Cri__ContainerConfig *config, arena_t *arena, const char *
     config->mounts[config->n_mounts++] = m;
 }
 
-static bool stays_below(const char *path) {
+bool path_stays_below(const char *path) {
     return path[0] != '/' && !streq(path, "..") && !has_prefix(path, "../") &&
            !strstr(path, "/../") && !has_suffix(path, "/..");
 }
@@ -340,7 +340,7 @@ static err_t add_mounts(const pod_scene_t *s, const pod_member_t *m, uint32_t at
             !is_empty(vm->subpathexpr)
                 ? expand_variables(arena, vm->subpathexpr, config->envs, config->n_envs)
                 : or_empty(vm->subpath);
-        if (!stays_below(sub))
+        if (!path_stays_below(sub))
             return why_set(why, ERR_INVALID, "subPath \"%s\" must not leave its volume", sub);
         if (*sub) host = arena_printf(arena, "%s/%s", host, sub);
         bool is_made = src && (src->configmap || src->secret || src->downwardapi || src->projected);

@@ -63,6 +63,8 @@ const char *pod_log_dir(const kubelet_args_t *args, const char *ns, const char *
                         const char *uid, arena_t *arena);
 const char *pod_message_path(const pod_scene_t *scene, const char *container, uint32_t attempt,
                              arena_t *arena);
+// Relative, and without a way up.
+bool path_stays_below(const char *path);
 uint32_t container_hash(const Core__Container *c);
 // "$(NAME)" by the environment; "$$(NAME)" is "$(NAME)"; what is unknown stays.
 const char *expand_variables(arena_t *arena, const char *text, Cri__KeyValue *const *env,

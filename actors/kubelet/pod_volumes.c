@@ -60,12 +60,16 @@ static steps_t steps_new(const pod_scene_t *scene, arena_t *arena) {
                      MSG_NEW(arena, Node__HostPrepare, node__host_prepare__descriptor), 0};
 }
 
-static void add_file(steps_t *s, const char *dir, const char *name, const void *data, size_t len,
+// False: the name would lead out of the folder. Names are a stranger's: the API server checks them,
+// and so do we.
+static bool add_file(steps_t *s, const char *dir, const char *name, const void *data, size_t len,
                      int32_t mode) {
+    if (is_empty(name) || !path_stays_below(name)) return false;
     Node__HostStep *step =
         add(s, NODE__HOST_STEP__KIND__FILE, arena_printf(s->arena, "%s/%s", dir, name));
     step->data = (ProtobufCBinaryData){len, (uint8_t *)data};
     step->mode = mode > 0 ? (uint32_t)mode : FILE_MODE_DEFAULT;
+    return true;
 }
 
 // ---- files from objects -----------------------------------------------------------------------
@@ -88,8 +92,8 @@ static void add_key(steps_t *s, const object_files_t *o, const char *key, const 
                     size_t len) {
     const Core__KeyToPath *item = item_of(o->items, o->items_len, key);
     if (o->items_len && !item) return;
-    add_file(s, o->dir, item ? or_empty(item->path) : key, data, len,
-             item && item->has_mode ? item->mode : o->mode);
+    (void)add_file(s, o->dir, item ? or_empty(item->path) : key, data, len,
+                   item && item->has_mode ? item->mode : o->mode);
 }
 
 static err_t add_config_map(steps_t *s, const object_files_t *o, why_t *why) {
@@ -146,8 +150,8 @@ static err_t add_downward(steps_t *s, const char *dir, Core__DownwardAPIVolumeFi
         if (!text)
             return why_set(why, ERR_UNSUPPORTED, "unsupported fieldPath in %s",
                            or_empty(items[i]->path));
-        add_file(s, dir, or_empty(items[i]->path), text, strlen(text),
-                 items[i]->has_mode ? items[i]->mode : mode);
+        (void)add_file(s, dir, or_empty(items[i]->path), text, strlen(text),
+                       items[i]->has_mode ? items[i]->mode : mode);
     }
     return ERR_OK;
 }
@@ -312,32 +316,40 @@ static const char *hosts_text(const pod_scene_t *scene, arena_t *arena) {
     return text_str(&t);
 }
 
+// A sub-path that is missing becomes a folder; what is there stays what it is.
+static void add_subpath(steps_t *s, const Core__VolumeMount *mount, const env_t *env) {
+    const Core__PodSpec *spec = s->scene->pod->spec;
+    const char *sub = !is_empty(mount->subpathexpr)
+                          ? expand_variables(s->arena, mount->subpathexpr, env->at, env->len)
+                          : mount->subpath;
+    for (size_t k = 0; k < spec->n_volumes && !is_empty(sub); k++) {
+        const Core__VolumeSource *src = spec->volumes[k]->volumesource;
+        if (!streq(or_empty(spec->volumes[k]->name), or_empty(mount->name)) ||
+            (src && !src->emptydir && !src->hostpath))
+            continue;
+        const char *base = src && src->hostpath
+                               ? or_empty(src->hostpath->path)
+                               : arena_printf(s->arena, "%s/volumes/%s",
+                                              pod_dir(s->scene, s->arena), or_empty(mount->name));
+        add(s, NODE__HOST_STEP__KIND__SUBPATH, base)->below = sub;
+    }
+}
+
 Node__HostPrepare *pod_container_steps(const pod_scene_t *scene, const pod_member_t *m,
                                        uint32_t attempt, arena_t *arena) {
     steps_t s = steps_new(scene, arena);
     if (!scene->pod->spec->hostnetwork) {
         const char *hosts = hosts_text(scene, arena);
-        add_file(&s, pod_dir(scene, arena), "etc-hosts", hosts, strlen(hosts), FILE_MODE_DEFAULT);
+        (void)add_file(&s, pod_dir(scene, arena), "etc-hosts", hosts, strlen(hosts),
+                       FILE_MODE_DEFAULT);
     }
     add(&s, NODE__HOST_STEP__KIND__FILE, pod_message_path(scene, m->spec->name, attempt, arena))
         ->mode = 0666;
-    for (size_t i = 0; i < m->spec->n_volumemounts; i++) {
-        const Core__VolumeMount *mount = m->spec->volumemounts[i];
-        const Core__PodSpec *spec = scene->pod->spec;
-        for (size_t k = 0; k < spec->n_volumes && !is_empty(mount->subpath); k++) {
-            const Core__VolumeSource *src = spec->volumes[k]->volumesource;
-            if (!streq(or_empty(spec->volumes[k]->name), or_empty(mount->name)) ||
-                (src && !src->emptydir && !src->hostpath))
-                continue;
-            const char *base = src && src->hostpath
-                                   ? or_empty(src->hostpath->path)
-                                   : arena_printf(arena, "%s/volumes/%s", pod_dir(scene, arena),
-                                                  or_empty(mount->name));
-            // A sub-path that is missing becomes a folder; what is there stays what it is.
-            add(&s, NODE__HOST_STEP__KIND__REQUIRE,
-                arena_printf(arena, "%s/%s", base, mount->subpath));
-        }
-    }
+    env_t env = {.arena = arena};
+    // What is wrong with the environment is said when the container is made.
+    if (pod_env(scene, m->spec, &env, NULL)) env.len = 0;
+    for (size_t i = 0; i < m->spec->n_volumemounts; i++)
+        add_subpath(&s, m->spec->volumemounts[i], &env);
     return s.out;
 }
 
