@@ -36,6 +36,8 @@ spec:
 Y
 check_text "create -f makes a pod" "^pod/box created$" "$(ctl create -f "$WORK/pod.yaml" 2>&1)"
 took=$(until_true 20 phase_is box Running) && ok "the pod runs ($took ms)" || not_ok "the pod runs"
+both_ready() { ctl get pods --no-headers | grep -qE '^box +2/2'; }
+until_true 5 both_ready > /dev/null
 check_text "get pods shows it" "^box +2/2 +Running +0 " "$(ctl get pods --no-headers)"
 check_text "its IP lies in the node's range" "^10\.244\.[0-9]+\.[0-9]+$" "$(ctl get pod box -o jsonpath='{.status.podIP}')"
 check_text "logs show its output" "^hello from troupe$" "$(ctl logs box -c main)"
