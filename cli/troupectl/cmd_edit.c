@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 extern char **environ;
+enum { REFUSALS_MAX = 20 }; // an editor that is a script would go on for ever
 
 // ---- edit
 // -------------------------------------------------------------------------------------------
@@ -49,6 +50,15 @@ static bool read_file(const char *file, text_t *out) {
     return true;
 }
 
+// What follows the comments at the top: an earlier refusal does not stand there for ever.
+static const char *behind_comments(const char *text) {
+    while (*text == '#') {
+        text += strcspn(text, "\n");
+        if (*text) text++;
+    }
+    return text;
+}
+
 // One round: 0 done, > 0 failed for good, < 0 edit again (the reason stands at the file's top).
 static int put_back(ctl_t *ctl, const kind_t *k, const char *ns, const char *file,
                     const text_t *before) {
@@ -73,10 +83,10 @@ static int put_back(ctl_t *ctl, const kind_t *k, const char *ns, const char *fil
         err = ctl_update(ctl, k, ns, manifests.at[0].obj, "", &made, &failure);
     if (err) {
         refuse("%s", failure.message);
-        char *again = str_printf("# %s\n# Save without a change to give up.\n%s", failure.message,
-                                 text_str(&after));
-        for (char *p = again; p < again + strlen(failure.message); p++)
+        for (char *p = failure.message; *p; p++)
             if (*p == '\n') *p = ' ';
+        char *again = str_printf("# %s\n# Save without a change to give up.\n%s", failure.message,
+                                 behind_comments(text_str(&after)));
         bool ok = write_file(file, again);
         free(again);
         text_done(&after);
@@ -103,7 +113,11 @@ int cmd_edit(ctl_t *ctl) {
         return text_done(&before), refuse("cannot make a temporary file: %s", strerror(errno));
     close_fdp(&fd);
     int code = write_file(file, text_str(&before)) ? -1 : EXIT_FAILED;
-    while (code < 0) {
+    for (int refusals = 0; code < 0; refusals++) {
+        if (refusals == REFUSALS_MAX) {
+            code = refuse("refused %d times: nothing was changed", refusals);
+            break;
+        }
         code = run_editor(file);
         if (code) break;
         code = put_back(ctl, target.kind, ns, file, &before);
