@@ -94,8 +94,7 @@ typedef struct {
 
 entry_t *kubelet_entry(actor_t *me, const char *uid, const char *ns, const char *name);
 
-// ---- static pods (kubelet_static.c)
-// ---------------------------------------------------------------
+// ---- static pods (kubelet_static.c) ------------------------------------------------------------
 #define KUBELET_MIRROR "kubernetes.io/config.mirror" // annotation of a mirror: the static pod's uid
 void kubelet_static_start(actor_t *me);
 void kubelet_static_read(actor_t *me);
@@ -105,8 +104,7 @@ bool kubelet_is_mirror(const record_t *record);
 void kubelet_mirror_changed(actor_t *me, const record_t *was, const record_t *is);
 void kubelet_mirrors_sync(actor_t *me);
 
-// ---- questions of pods to the API (kubelet_relay.c)
-// -----------------------------------------------
+// ---- questions of pods to the API (kubelet_relay.c) --------------------------------------------
 void kubelet_on_get(actor_t *me, const message_t *msg, const void *body);
 void kubelet_on_await_drain(actor_t *me, const message_t *msg, const void *body);
 bool kubelet_relay_answer(actor_t *me, const message_t *msg,
@@ -114,8 +112,7 @@ bool kubelet_relay_answer(actor_t *me, const message_t *msg,
 bool kubelet_relay_failure(actor_t *me, const message_t *msg, err_t err, const char *why);
 void kubelet_relays_end(actor_t *me);
 
-// ---- streams: logs and exec (kubelet_streams.c)
-// ---------------------------------------------------
+// ---- streams: logs and exec (kubelet_streams.c) ------------------------------------------------
 void kubelet_on_logs(actor_t *me, const message_t *msg, const void *body);
 void kubelet_on_exec(actor_t *me, const message_t *msg, const void *body);
 void kubelet_on_exec_input(actor_t *me, const message_t *msg, const void *body);

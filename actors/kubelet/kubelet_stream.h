@@ -47,8 +47,7 @@ stream_t *stream_open(actor_t *me, const message_t *msg, const char *ns, const c
                       const char *container, uint32_t push_window);
 void stream_end(actor_t *me, stream_t *s, err_t err, const char *why); // frees it
 
-// ---- exec (kubelet_exec.c)
-// ------------------------------------------------------------------------
+// ---- exec (kubelet_exec.c) ---------------------------------------------------------------------
 void exec_found(actor_t *me, stream_t *s, const Cri__Container *c); // NULL: there is none
 void exec_heard(actor_t *me, stream_t *s, stream_step_t step, const void *body);
 void exec_heard_failure(actor_t *me, stream_t *s, stream_step_t step, err_t err, const char *why);

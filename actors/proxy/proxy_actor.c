@@ -33,8 +33,7 @@ typedef enum {
     PHASE_FAILED
 } phase_t;
 
-// ---- state
-// ------------------------------------------------------------------------------------------
+// ---- state -------------------------------------------------------------------------------------
 
 typedef struct {
     const proxy_args_t *args;
@@ -54,8 +53,7 @@ typedef struct {
     uint64_t restores;
 } proxy_t;
 
-// ---- handlers
-// ---------------------------------------------------------------------------------------
+// ---- handlers ----------------------------------------------------------------------------------
 
 static void rules_changed(void *arg, const record_t *was, const record_t *is) {
     ((proxy_t *)arg)->rules_dirty = true;
@@ -68,8 +66,7 @@ static void on_informer(actor_t *me, const message_t *msg, const void *body) {
     informers_handle(&((proxy_t *)actor_state(me))->informers, me, msg, body);
 }
 
-// ---- children: iptables-save and iptables-restore
-// -------------------------------------------------------
+// ---- children: iptables-save and iptables-restore ----------------------------------------------
 
 static void fail(actor_t *me, proxy_t *self, const char *what) {
     // One line says what and why; the next try looks at everything anew.
@@ -127,8 +124,7 @@ static void choose_backend(actor_t *me, proxy_t *self) {
              nft ? "rules" : "no rules", legacy ? "tables" : "none");
 }
 
-// ---- building
-// -----------------------------------------------------------------------------------------
+// ---- building ----------------------------------------------------------------------------------
 
 static void build(actor_t *me, proxy_t *self) {
     arena_t *arena = actor_arena(me);
@@ -251,8 +247,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TAG_RETRY) self->routes_dirty = true;
 }
 
-// ---- settle
-// -------------------------------------------------------------------------------------------
+// ---- settle ------------------------------------------------------------------------------------
 
 static const char *own_ip(const proxy_t *self) {
     if (!is_empty(self->args->node_ip)) return self->args->node_ip;
@@ -317,8 +312,7 @@ static void settle(actor_t *me) {
     text_done(&input);
 }
 
-// ---- life
-// ---------------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 
 // What the rules rest on: forwarding, bridged packets that pass through iptables, node ports on
 // 127.0.0.1. A kernel without bridges has no such switch.

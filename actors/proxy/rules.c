@@ -43,8 +43,7 @@ const char *chain_name(arena_t *arena, const char *prefix, const char *text) {
     return arena_printf(arena, "%s%s", prefix, encoded);
 }
 
-// ---- building
-// -----------------------------------------------------------------------------------------
+// ---- building ----------------------------------------------------------------------------------
 
 typedef struct {
     const proxy_view_t *view;
@@ -316,8 +315,7 @@ void proxy_rules(const proxy_view_t *view, arena_t *arena, chains_t *ret_chains,
     if (ret_left_out) *ret_left_out = b.left_out;
 }
 
-// ---- printing
-// -----------------------------------------------------------------------------------------
+// ---- printing ----------------------------------------------------------------------------------
 
 typedef VEC(const chain_t *) chain_refs_t;
 typedef struct {

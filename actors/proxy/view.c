@@ -21,8 +21,7 @@ static const char *lower(arena_t *arena, const char *text) {
     return copy;
 }
 
-// ---- endpoints
-// ----------------------------------------------------------------------------------------
+// ---- endpoints ---------------------------------------------------------------------------------
 
 typedef enum { USE_READY, USE_TERMINATING } use_t;
 
@@ -86,8 +85,7 @@ static size_t collect(const proxy_objects_t *o, const slices_t *slices,
     return len;
 }
 
-// ---- services
-// -----------------------------------------------------------------------------------------
+// ---- services ----------------------------------------------------------------------------------
 
 static bool has_rules(const Core__Service *s) {
     return s->spec && s->metadata && is_ipv4(s->spec->clusterip) &&

@@ -87,8 +87,7 @@ static err_t run_here(cluster_options_t *o, arena_t *arena, why_t *why) {
     return e;
 }
 
-// ---- in the background: the same program once more, in a session of its own
-// ----------------------
+// ---- in the background: the same program once more, in a session of its own --------------------
 static err_t await_ready(int fd, int64_t wait_s, const char *log, why_t *why) {
     int64_t deadline_ms = clock_monotonic_ms() + (wait_s ? wait_s : READY_WAIT_S) * 1000;
     text_t heard = TEXT_HEAP, line = TEXT_HEAP;

@@ -53,8 +53,7 @@ static bool read_small(const char *path, text_t *out) {
     return got == 0;
 }
 
-// ---- processes
-// ----------------------------------------------------------------------------------------
+// ---- processes ---------------------------------------------------------------------------------
 
 // containerd and its shims carry the path of our socket or configuration in their arguments.
 static bool is_ours(const text_t *cmdline, const reset_t *r) {
@@ -82,8 +81,7 @@ static size_t kill_runtime(const reset_t *r) {
     return killed;
 }
 
-// ---- cgroups
-// ------------------------------------------------------------------------------------------
+// ---- cgroups -----------------------------------------------------------------------------------
 
 static size_t cgroup_alive, cgroup_left; // nftw has no argument of its own
 
@@ -142,8 +140,7 @@ static bool remove_cgroups(const reset_t *r) {
     return false;
 }
 
-// ---- mounts
-// -------------------------------------------------------------------------------------------
+// ---- mounts ------------------------------------------------------------------------------------
 
 static bool is_below(const char *path, const char *folder) {
     size_t len = strlen(folder);
@@ -176,8 +173,7 @@ static size_t unmount_all(const reset_t *r, size_t *ret_failed) {
     return unmounted;
 }
 
-// ---- network
-// ------------------------------------------------------------------------------------------
+// ---- network -----------------------------------------------------------------------------------
 
 // Runs a program with memory files for its input and output; its exit code, -1 when it did not run.
 static int run_program(const char *const *argv, const text_t *input, text_t *output) {
@@ -246,8 +242,7 @@ static err_t clean_network(arena_t *arena, const reset_t *r, why_t *why) {
     return err;
 }
 
-// ---- the verb
-// -----------------------------------------------------------------------------------------
+// ---- the verb ----------------------------------------------------------------------------------
 
 static bool is_confirmed(const reset_t *r) {
     if (r->yes) return true;

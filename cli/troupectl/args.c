@@ -41,8 +41,7 @@ bool parse_duration_ms(const char *text, int64_t *ret_ms) {
     return true;
 }
 
-// ---- types and names
-// -----------------------------------------------------------------------------
+// ---- types and names ---------------------------------------------------------------------------
 
 typedef VEC(target_t) target_vec_t;
 
@@ -144,8 +143,7 @@ bool target_parse_one(ctl_t *ctl, size_t first, target_t *ret_target) {
     return true;
 }
 
-// ---- manifests
-// ------------------------------------------------------------------------------------
+// ---- manifests ---------------------------------------------------------------------------------
 
 static bool read_stream(ctl_t *ctl, FILE *in, const char *file, text_t *out) {
     char buf[16384];

@@ -244,8 +244,7 @@ static const actor_def_t cli_actor = {
     .on_fd = on_fd,
 };
 
-// ---- the main thread's side
-// ----------------------------------------------------------------------
+// ---- the main thread's side --------------------------------------------------------------------
 
 static struct timespec until(int64_t timeout_ms) {
     int64_t at_us = clock_monotonic_us() + timeout_ms * 1000;

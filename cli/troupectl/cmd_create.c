@@ -79,8 +79,7 @@ int cmd_run(ctl_t *ctl) {
     return pod ? create_one(ctl, kind_find("", "v1", "Pod"), &pod->base) : refuse("%s", why.text);
 }
 
-// ---- expose
-// -----------------------------------------------------------------------------------------
+// ---- expose ------------------------------------------------------------------------------------
 
 typedef struct {
     Meta__ObjectMeta__LabelsEntry **labels;

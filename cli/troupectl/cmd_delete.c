@@ -63,8 +63,7 @@ static int delete_one(ctl_t *ctl, const kind_t *k, const char *ns, const char *n
     return 0;
 }
 
-// ---- waiting until they are gone
-// ----------------------------------------------------------------------
+// ---- waiting until they are gone ---------------------------------------------------------------
 
 static bool is_gone_yet(void *arg, Api__WatchEvent__Type type, ProtobufCMessage *obj,
                         int64_t revision) {
@@ -106,8 +105,7 @@ static int wait_all_gone(ctl_t *ctl, const doomed_vec_t *doomed) {
     return worst;
 }
 
-// ---- what to delete
-// -----------------------------------------------------------------------------------
+// ---- what to delete ----------------------------------------------------------------------------
 
 static int delete_listed(ctl_t *ctl, const kind_t *k, doomed_vec_t *doomed, size_t *ret_count) {
     objects_t found;

@@ -51,8 +51,7 @@ static void find_extra(ctl_t *ctl, const kind_t *k, const ProtobufCMessage *obj,
     }
 }
 
-// ---- one object
-// ---------------------------------------------------------------------------------------
+// ---- one object --------------------------------------------------------------------------------
 static int describe_one(ctl_t *ctl, const kind_t *k, ProtobufCMessage *obj) {
     const Meta__ObjectMeta *meta = object_meta_read(obj);
     const kind_t *event_kind = kind_find("", "v1", "Event");

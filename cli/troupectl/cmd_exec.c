@@ -12,8 +12,7 @@
 enum { READ_BYTES = 16 * 1024, PUSH_WAIT_MS = 60 * 1000, CHUNK_WAIT_MS = 24 * 3600 * 1000 };
 const char *ctl_pod_argument(ctl_t *ctl);
 
-// ---- the terminal
-// -----------------------------------------------------------------------------------
+// ---- the terminal ------------------------------------------------------------------------------
 
 static struct termios saved_terminal;
 static volatile sig_atomic_t terminal_is_raw;
@@ -48,8 +47,7 @@ static bool terminal_size(uint32_t *columns, uint32_t *rows) {
     return true;
 }
 
-// ---- input, on a thread of its own
-// ----------------------------------------------------------------------
+// ---- input, on a thread of its own -------------------------------------------------------------
 
 typedef struct {
     client_stream_t *stream;
@@ -100,8 +98,7 @@ static void *pump_input(void *arg) {
     return NULL;
 }
 
-// ---- output
-// -----------------------------------------------------------------------------------------
+// ---- output ------------------------------------------------------------------------------------
 
 static int print_output(client_stream_t *stream) {
     arena_t arena = {0};

@@ -14,8 +14,7 @@ static const char *list_namespace(const ctl_t *ctl, const kind_t *k) {
     return ctl->o.all_namespaces ? "" : ctl_namespace_of(ctl, k);
 }
 
-// ---- watching
-// ---------------------------------------------------------------------------------------
+// ---- watching ----------------------------------------------------------------------------------
 
 typedef struct {
     ctl_t *ctl;
@@ -41,8 +40,7 @@ static int watch_from(ctl_t *ctl, const target_t *target, int64_t revision) {
     return err ? refuse_failure(&failure) : 0;
 }
 
-// ---- listing
-// ----------------------------------------------------------------------------------------
+// ---- listing -----------------------------------------------------------------------------------
 
 // Objects of consecutive targets of one kind are shown together.
 typedef struct {

@@ -115,8 +115,7 @@ int cmd_annotate(ctl_t *ctl) {
     return change_all(ctl, &(field_t){"annotations", "annotated", object_annotation});
 }
 
-// ---- nodes: spec.unschedulable
-// ------------------------------------------------------------------------
+// ---- nodes: spec.unschedulable -----------------------------------------------------------------
 
 static int set_unschedulable(ctl_t *ctl, bool on) {
     const kind_t *k = kind_find("", "v1", "Node");

@@ -6,8 +6,7 @@
 #define CHANGE_CAUSE_ANNOTATION "kubernetes.io/change-cause"
 #define RESTARTED_ANNOTATION    "kubectl.kubernetes.io/restartedAt"
 
-// ---- status
-// -----------------------------------------------------------------------------------------
+// ---- status ------------------------------------------------------------------------------------
 
 typedef struct {
     const char *name;
@@ -90,8 +89,7 @@ static int rollout_status(ctl_t *ctl, const kind_t *k, const char *name, Protobu
     return rollout.done ? 0 : EXIT_FAILED;
 }
 
-// ---- history
-// ----------------------------------------------------------------------------------------
+// ---- history -----------------------------------------------------------------------------------
 
 typedef struct {
     int64_t revision;

@@ -10,8 +10,7 @@ enum {
 };
 #define SOCKET_DEFAULT "/run/troupe/troupe.sock"
 
-// ---- saying no
-// ------------------------------------------------------------------------------------
+// ---- saying no ---------------------------------------------------------------------------------
 
 int refuse(const char *fmt, ...) {
     va_list args;
@@ -48,8 +47,7 @@ int refuse_file_failure(const char *file, const failure_t *f) {
     return EXIT_FAILED;
 }
 
-// ---- asking
-// ---------------------------------------------------------------------------------------
+// ---- asking ------------------------------------------------------------------------------------
 
 client_t *ctl_client(ctl_t *ctl) {
     if (ctl->client) return ctl->client;

@@ -23,8 +23,7 @@ verb_fn cmd_get, cmd_create, cmd_apply, cmd_replace, cmd_delete, cmd_describe, c
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 1 }; // kubectl's: 1 for every refusal
 
-// ---- saying no
-// ------------------------------------------------------------------------------------
+// ---- saying no ---------------------------------------------------------------------------------
 int refuse(const char *fmt, ...) PRINTF_LIKE(1, 2); // "error: …"; returns EXIT_FAILED
 int refuse_failure(const failure_t *failure);       // "Error from server (NotFound): …"
 int refuse_file_failure(const char *file, const failure_t *failure);
@@ -70,8 +69,7 @@ err_t ctl_watch(ctl_t *ctl, const kind_t *k, const char *ns, const char *label_s
                 const char *field_selector, int64_t revision, int64_t timeout_ms, watch_fn *changed,
                 void *arg, failure_t *ret_failure) MUST_USE;
 
-// ---- arguments
-// ------------------------------------------------------------------------------------
+// ---- arguments ---------------------------------------------------------------------------------
 typedef struct {
     const kind_t *kind;
     const char *name;
@@ -89,8 +87,7 @@ bool target_parse_one(ctl_t *ctl, size_t first_word, target_t *ret_target);
 bool parse_duration_ms(const char *text, int64_t *ret_ms); // "5s", "1m30s", "0", "2h"
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value);
 
-// ---- manifests
-// ------------------------------------------------------------------------------------
+// ---- manifests ---------------------------------------------------------------------------------
 typedef struct {
     const kind_t *kind;
     ProtobufCMessage *obj;

@@ -58,8 +58,7 @@ static void step_field(nodes_t *nodes, const char *name, size_t len) {
     *nodes = next;
 }
 
-// ---- filters: [?(@.a == "b")]
-// ------------------------------------------------------------------------
+// ---- filters: [?(@.a == "b")] ------------------------------------------------------------------
 
 static err_t walk(path_t *p, nodes_t *nodes);
 
@@ -153,8 +152,7 @@ static err_t step_filter(path_t *p, nodes_t *nodes) {
     return err;
 }
 
-// ---- steps
-// ------------------------------------------------------------------------------------------
+// ---- steps -------------------------------------------------------------------------------------
 
 static bool read_index(path_t *p, long *ret_value) {
     skip_blanks(p);
@@ -287,8 +285,7 @@ err_t jsonpath_value(const char *expression, json_t *root, const char *join, tex
     return err;
 }
 
-// ---- templates
-// ----------------------------------------------------------------------------------------
+// ---- templates ---------------------------------------------------------------------------------
 
 static err_t print_literal(path_t *p, text_t *out) {
     char quote = *p->at++;

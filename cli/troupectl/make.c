@@ -135,8 +135,7 @@ Core__Namespace *make_namespace(arena_t *arena, const char *name) {
     return ns;
 }
 
-// ---- services
-// ---------------------------------------------------------------------------------------
+// ---- services ----------------------------------------------------------------------------------
 
 static Intstr__IntOrString *make_target(arena_t *arena, const char *text, int32_t number) {
     Intstr__IntOrString *target = MAKE(Intstr__IntOrString, intstr__int_or_string__descriptor);

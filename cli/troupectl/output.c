@@ -37,8 +37,7 @@ static int print_jsonpath(const char *template_, const kind_t *k, ProtobufCMessa
     return err ? refuse("%s", why.text) : 0;
 }
 
-// ---- custom columns: NAME:.metadata.name,IMAGE:.spec.containers[*].image
-// ---------------------------
+// ---- custom columns: NAME:.metadata.name,IMAGE:.spec.containers[*].image -----------------------
 
 typedef struct {
     const char *header, *path;
@@ -96,8 +95,7 @@ static int print_custom(ctl_t *ctl, const char *spec, const kind_t *k,
     return 0;
 }
 
-// ---- order
-// ------------------------------------------------------------------------------------------
+// ---- order -------------------------------------------------------------------------------------
 
 typedef struct {
     const char *key;
@@ -135,8 +133,7 @@ static ProtobufCMessage *const *sorted_by(ctl_t *ctl, const char *path, const ki
     return sorted;
 }
 
-// ---- the choice
-// ---------------------------------------------------------------------------------------
+// ---- the choice --------------------------------------------------------------------------------
 
 static void print_as_table(ctl_t *ctl, const kind_t *k, ProtobufCMessage *const *objs, size_t len) {
     table_options_t options = {.wide = ctl->o.output && streq(ctl->o.output, "wide"),

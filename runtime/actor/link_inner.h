@@ -86,8 +86,7 @@ err_t link_carry(link_t *l, envelope_t **env);
 void link_changed(link_t *l, const notice_t *notice);
 bool link_peer_is_up(const link_t *l, const conn_t *c);
 
-// ---- sockets
-// --------------------------------------------------------------------------------------
+// ---- sockets -----------------------------------------------------------------------------------
 typedef struct {
     void *socket, *monitor; // monitor: the PAIR that reports the socket's events
 } link_socket_t;

@@ -6,10 +6,9 @@
 //     process_t *p;
 //     process_new(&options, &p, &why);
 //     process_add_dispatcher(p, "control");
-//     process_spawn(p, "control", &apiserver_actor, "m1", &apiserver_args, &why);   // waits for start
-//     process_listen(p, "ipc:///run/troupe/m1.sock", …);  process_connect(p, "m2", "tcp://…", …);
-//     …
-//     process_stop(p);  process_destroy(&p);
+//     process_spawn(p, "control", &apiserver_actor, "m1", &apiserver_args, &why);   // waits for
+//     start process_listen(p, "ipc:///run/troupe/m1.sock", …);  process_connect(p, "m2", "tcp://…",
+//     …); … process_stop(p);  process_destroy(&p);
 //
 // main blocks SIGINT and SIGTERM before process_new, and alone waits for them.
 #pragma once
@@ -18,23 +17,23 @@
 typedef struct process process_t;
 
 typedef struct {
-    const char *name;               // unique in the cluster: "m1/control", "node-1"
-    const char *host;               // shown by `get actors`
+    const char *name; // unique in the cluster: "m1/control", "node-1"
+    const char *host; // shown by `get actors`
     // May `principal` speak as `address` ("kubelet/node-1")? NULL: "part" as any, "admin" as cli/…
     // and admin/…, all others as none. Called on the link's thread.
     bool (*may_speak_as)(void *arg, const char *principal, const char *address);
     void *may_speak_as_arg;
-    size_t trace_hops_max;          // size of the trace ring; 0: 16384
+    size_t trace_hops_max; // size of the trace ring; 0: 16384
 } process_options_t;
 
 err_t process_new(const process_options_t *options, process_t **ret_process, why_t *why) MUST_USE;
 err_t process_add_dispatcher(process_t *p, const char *dispatcher, why_t *why) MUST_USE;
 
 typedef struct {
-    uint32_t restarts_max;          // within the window, then the process exits with the reason; 0: 10
-    int64_t window_ms;              // 0: 10,000
-    int64_t backoff_first_ms;       // 0: at once, then 50 ms doubling
-    int64_t backoff_max_ms;         // 0: 5,000
+    uint32_t restarts_max;    // within the window, then the process exits with the reason; 0: 10
+    int64_t window_ms;        // 0: 10,000
+    int64_t backoff_first_ms; // 0: at once, then 50 ms doubling
+    int64_t backoff_max_ms;   // 0: 5,000
 } restart_policy_t;
 
 // Spawn under the root supervisor (one_for_one); returns after its start has said how it went.
@@ -42,26 +41,26 @@ err_t process_spawn(process_t *p, const char *dispatcher, const actor_def_t *def
                     const void *args, const restart_policy_t *policy, why_t *why) MUST_USE;
 
 typedef struct {
-    const char *endpoint;           // ipc://PATH or tcp://ADDR:PORT
-    mode_t socket_mode;             // ipc: 0600, or 0660 with group
-    const char *socket_group;       // ipc: group that owns the socket; NULL: none
-    const char *principal;          // ipc: what peers of this socket are taken for ("part", "admin")
-    const char *key_file;           // tcp: our CURVE certificate (secret); NULL: tcp is refused
-    const char *allowed_keys_dir;   // tcp: one public certificate per allowed peer; its file name
-                                    // without .cert is the principal
+    const char *endpoint;         // ipc://PATH or tcp://ADDR:PORT
+    mode_t socket_mode;           // ipc: 0600, or 0660 with group
+    const char *socket_group;     // ipc: group that owns the socket; NULL: none
+    const char *principal;        // ipc: what peers of this socket are taken for ("part", "admin")
+    const char *key_file;         // tcp: our CURVE certificate (secret); NULL: tcp is refused
+    const char *allowed_keys_dir; // tcp: one public certificate per allowed peer; its file name
+                                  // without .cert is the principal
 } listen_options_t;
 err_t process_listen(process_t *p, const listen_options_t *options, why_t *why) MUST_USE;
 
 typedef struct {
-    const char *peer;               // its process name; "": whoever answers there
+    const char *peer; // its process name; "": whoever answers there
     const char *endpoint;
-    const char *key_file;           // tcp: our certificate
-    const char *server_key_file;    // tcp: its public certificate
+    const char *key_file;        // tcp: our certificate
+    const char *server_key_file; // tcp: its public certificate
 } connect_options_t;
 err_t process_connect(process_t *p, const connect_options_t *options, why_t *why) MUST_USE;
 
 // The process ends itself (an actor used up its restarts, …): becomes readable; then ask why.
 int process_exit_fd(const process_t *p);
 const char *process_exit_reason(const process_t *p);
-void process_stop(process_t *p);            // stops all actors, reverse order of start
+void process_stop(process_t *p); // stops all actors, reverse order of start
 void process_destroy(process_t **p);

@@ -176,8 +176,7 @@ err_t wire_read(bytes_t frame, wire_t *ret, why_t *why) {
     return ERR_OK;
 }
 
-// ---- writing: fields in number order, zero values left out, as protobuf does
-// ---------------------
+// ---- writing: fields in number order, zero values left out, as protobuf does -------------------
 static uint8_t *put_varint(uint8_t *at, uint64_t value) {
     for (; value >= 0x80; value >>= 7) *at++ = (uint8_t)(value | 0x80);
     *at++ = (uint8_t)value;

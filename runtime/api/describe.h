@@ -6,10 +6,10 @@
 
 // What a kind's text needs beside the object itself; all may be NULL.
 typedef struct {
-    const Core__Pod *const *pods;            // node: the pods on it; replica set: its pods
+    const Core__Pod *const *pods; // node: the pods on it; replica set: its pods
     size_t pods_len;
-    const Core__Endpoints *endpoints;        // service
-    const ProtobufCMessage *const *replica_sets;   // deployment: apps/v1 sets it owns
+    const Core__Endpoints *endpoints;            // service
+    const ProtobufCMessage *const *replica_sets; // deployment: apps/v1 sets it owns
     size_t replica_sets_len;
 } describe_extra_t;
 

@@ -2,9 +2,9 @@
 //
 // To add a kind: its message in proto/k8s, a row, its defaults and its validation.
 #pragma once
+#include "k8s/meta_v1.pb-c.h"
 #include "runtime/api/errors.h"
 #include "runtime/api/msg.h"
-#include "k8s/meta_v1.pb-c.h"
 
 typedef struct kind kind_t;
 typedef enum {
@@ -17,7 +17,7 @@ typedef enum {
 
 typedef struct {
     const char *name, *description;
-    int priority;                           // 0: always; 1: only with -o wide
+    int priority; // 0: always; 1: only with -o wide
     // The cell's text; `now_wall_ms` for ages. Text lives in the arena.
     const char *(*cell)(arena_t *arena, const ProtobufCMessage *obj, int64_t now_wall_ms);
 } column_t;
@@ -26,25 +26,27 @@ typedef struct {
 // version; prepare and validate work on the stored one: convert first, then ask kind_stored(k).
 // An object that was prepared with `old` may share parts with it and must not outlive it.
 struct kind {
-    const char *group, *version, *name;     // "apps", "v1", "Deployment"
+    const char *group, *version, *name; // "apps", "v1", "Deployment"
     const char *plural, *singular;
-    const char *short_names;                // separated by spaces; NULL: none
-    const char *categories;                 // "all"
-    const char *verbs;                      // separated by spaces
+    const char *short_names; // separated by spaces; NULL: none
+    const char *categories;  // "all"
+    const char *verbs;       // separated by spaces
     bool namespaced;
-    unsigned strategy;                      // strategy_flag_t bits
+    unsigned strategy; // strategy_flag_t bits
     const ProtobufCMessageDescriptor *type;
     const ProtobufCMessageDescriptor *list_type;
-    // Several versions of a kind are stored as one: NULL here means that this row is the stored one.
-    // Which stored kind, and the conversions between this version and it.
+    // Several versions of a kind are stored as one: NULL here means that this row is the stored
+    // one. Which stored kind, and the conversions between this version and it.
     const kind_t *stored_as;
     ProtobufCMessage *(*to_stored)(arena_t *arena, const ProtobufCMessage *obj);
     ProtobufCMessage *(*from_stored)(arena_t *arena, const ProtobufCMessage *obj);
-    const char *storage_prefix;             // "pods", "deployments": /registry/<prefix>/[ns/]name
+    const char *storage_prefix; // "pods", "deployments": /registry/<prefix>/[ns/]name
     void (*defaults)(arena_t *arena, ProtobufCMessage *obj);
     // All causes at once. `old` is NULL on create.
-    void (*validate)(const ProtobufCMessage *obj, const ProtobufCMessage *old, field_errors_t *errors);
-    void (*validate_status)(const ProtobufCMessage *obj, const ProtobufCMessage *old, field_errors_t *errors);
+    void (*validate)(const ProtobufCMessage *obj, const ProtobufCMessage *old,
+                     field_errors_t *errors);
+    void (*validate_status)(const ProtobufCMessage *obj, const ProtobufCMessage *old,
+                            field_errors_t *errors);
     // What a client may not set is reset here, before validation (facts/k8s-strategy).
     void (*prepare_create)(arena_t *arena, ProtobufCMessage *obj);
     void (*prepare_update)(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
@@ -52,20 +54,21 @@ struct kind {
     void (*prepare_status)(arena_t *arena, ProtobufCMessage *obj, const ProtobufCMessage *old);
     // Field selectors beyond metadata.name and metadata.namespace; JSON paths separated by spaces.
     const char *selectable_fields;
-    const column_t *columns;                // ends with a row whose name is NULL; NULL: Name and Age
+    const column_t *columns; // ends with a row whose name is NULL; NULL: Name and Age
 };
 
 // Beside the resources, kind_find and kind_by_api_version know the kinds that exist only as bodies
 // of requests and answers: Binding, Scale, Status. Their plural is NULL.
 const kind_t *kind_find(const char *group, const char *version, const char *name);
 const kind_t *kind_by_plural(const char *group, const char *version, const char *plural);
-const kind_t *kind_by_api_version(const char *api_version, const char *name);   // "apps/v1", "Deployment"
+const kind_t *kind_by_api_version(const char *api_version,
+                                  const char *name); // "apps/v1", "Deployment"
 // As a person types it: plural, singular, short name or kind, with optional ".group" or
 // ".version.group" and a trailing dot ("deployments.", "deploy", "po", "deployments.v1.apps").
 const kind_t *kind_by_typed_name(const char *typed);
-const kind_t *kind_at(size_t i);            // in discovery order; NULL past the end
+const kind_t *kind_at(size_t i); // in discovery order; NULL past the end
 static inline const kind_t *kind_stored(const kind_t *k) { return k->stored_as ? k->stored_as : k; }
-const char *kind_api_version(arena_t *arena, const kind_t *k);      // "v1", "apps/v1"
+const char *kind_api_version(arena_t *arena, const kind_t *k); // "v1", "apps/v1"
 // "deployments.apps", "pods": as error texts and -o name (singular: "deployment.apps") name it.
 const char *kind_qualified_plural(arena_t *arena, const kind_t *k);
 const char *kind_qualified_singular(arena_t *arena, const kind_t *k);
@@ -78,23 +81,26 @@ bool kind_has_word(const char *list, const char *word);
 
 // Every object's metadata is its field 1; made when missing.
 Meta__ObjectMeta *object_meta(arena_t *arena, ProtobufCMessage *obj);
-const Meta__ObjectMeta *object_meta_read(const ProtobufCMessage *obj);   // never NULL: an empty one
+const Meta__ObjectMeta *object_meta_read(const ProtobufCMessage *obj); // never NULL: an empty one
 // Labels and annotations are sorted, unique entry lists.
-const char *object_label(const ProtobufCMessage *obj, const char *key);        // NULL: none
+const char *object_label(const ProtobufCMessage *obj, const char *key); // NULL: none
 const char *object_annotation(const ProtobufCMessage *obj, const char *key);
-void object_set_label(arena_t *arena, ProtobufCMessage *obj, const char *key, const char *value);       // NULL removes
-void object_set_annotation(arena_t *arena, ProtobufCMessage *obj, const char *key, const char *value);
+void object_set_label(arena_t *arena, ProtobufCMessage *obj, const char *key,
+                      const char *value); // NULL removes
+void object_set_annotation(arena_t *arena, ProtobufCMessage *obj, const char *key,
+                           const char *value);
 // The owner that controls this object; NULL: none.
 const Meta__OwnerReference *object_controller(const ProtobufCMessage *obj);
 
 // Time is kept in whole seconds, as Kubernetes keeps it; MicroTime in microseconds.
 Meta__Time *time_new(arena_t *arena, int64_t wall_ms);
-int64_t time_wall_ms(const Meta__Time *t);  // 0: unset
+int64_t time_wall_ms(const Meta__Time *t); // 0: unset
 Meta__MicroTime *microtime_new(arena_t *arena, int64_t wall_ms);
 int64_t microtime_wall_ms(const Meta__MicroTime *t);
 
 // The stored form is Kubernetes' own: "k8s\0", then a runtime.Unknown that holds apiVersion, kind
 // and the packed object. The kind is found by the object's descriptor.
-blob_t *object_encode_stored(const ProtobufCMessage *obj) MUST_USE;                    // *returned*
-void *object_decode_stored(arena_t *arena, const kind_t *k, bytes_t value) MUST_USE;   // NULL: corrupt, or another kind
-bytes_t object_stored_packed(bytes_t value);   // the packed object inside, borrowed; at NULL: corrupt
+blob_t *object_encode_stored(const ProtobufCMessage *obj) MUST_USE; // *returned*
+void *object_decode_stored(arena_t *arena, const kind_t *k,
+                           bytes_t value) MUST_USE; // NULL: corrupt, or another kind
+bytes_t object_stored_packed(bytes_t value); // the packed object inside, borrowed; at NULL: corrupt

@@ -13,9 +13,9 @@
 // Limits on foreign bytes, checked by a scan before anything is unpacked.
 enum {
     MSG_DEPTH_MAX = 64,
-    MSG_ELEMENTS_MAX = 200 * 1000,          // fields and list elements of one message, in all
-    OBJECT_MAX_BYTES = 1536 * 1024,         // one API object, packed (etcd's own limit)
-    MSG_ARENA_FACTOR_MAX = 24,              // unpacked size over packed size, plus a floor
+    MSG_ELEMENTS_MAX = 200 * 1000,  // fields and list elements of one message, in all
+    OBJECT_MAX_BYTES = 1536 * 1024, // one API object, packed (etcd's own limit)
+    MSG_ARENA_FACTOR_MAX = 24,      // unpacked size over packed size, plus a floor
 };
 
 // Zeroed, descriptor set, proto3 strings defaulted. NULL only past the arena's limit.
@@ -27,12 +27,13 @@ void *msg_new(arena_t *arena, const ProtobufCMessageDescriptor *type) MUST_USE;
 err_t msg_unpack(arena_t *arena, const ProtobufCMessageDescriptor *type, bytes_t packed,
                  void **ret_msg, why_t *why) MUST_USE;
 // For bytes that we packed ourselves: unpack without the scan. NULL: corrupt.
-void *msg_unpack_own(arena_t *arena, const ProtobufCMessageDescriptor *type, bytes_t packed) MUST_USE;
+void *msg_unpack_own(arena_t *arena, const ProtobufCMessageDescriptor *type,
+                     bytes_t packed) MUST_USE;
 err_t msg_scan(const ProtobufCMessageDescriptor *type, bytes_t packed, why_t *why) MUST_USE;
 
 size_t msg_packed_size(const ProtobufCMessage *msg);
-bytes_t msg_pack(arena_t *arena, const ProtobufCMessage *msg);      // canonical: maps sorted by key
-void *msg_dup(arena_t *arena, const ProtobufCMessage *msg) MUST_USE;   // deep copy
+bytes_t msg_pack(arena_t *arena, const ProtobufCMessage *msg); // canonical: maps sorted by key
+void *msg_dup(arena_t *arena, const ProtobufCMessage *msg) MUST_USE; // deep copy
 
 // Equal as API objects: unset equals empty where facts say so; quantities by value are NOT
 // normalised (0.5 and 500m differ as text). A null is an absent message.

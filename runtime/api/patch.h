@@ -1,14 +1,14 @@
 // patch - changing objects: strategic merge, JSON merge (RFC 7386), JSON patch (RFC 6902), and the
 // three-way merge behind `apply`. Merge keys come from facts; all work on whole messages of a kind
 // and give a new one; the input is untouched.
-// Patches are untrusted: ERR_BAD_REQUEST when they make no sense, ERR_INVALID when they do not apply
-// or the result is no object of its kind, ERR_TOO_LARGE past a limit.
+// Patches are untrusted: ERR_BAD_REQUEST when they make no sense, ERR_INVALID when they do not
+// apply or the result is no object of its kind, ERR_TOO_LARGE past a limit.
 #pragma once
 #include "runtime/api/kinds.h"
 
 enum { PATCH_OPERATIONS_MAX = 10000 };
-err_t patch_strategic(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj, bytes_t patch_json,
-                      ProtobufCMessage **ret_obj, why_t *why) MUST_USE;
+err_t patch_strategic(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj,
+                      bytes_t patch_json, ProtobufCMessage **ret_obj, why_t *why) MUST_USE;
 err_t patch_merge(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj, bytes_t patch_json,
                   ProtobufCMessage **ret_obj, why_t *why) MUST_USE;
 err_t patch_json(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj, bytes_t patch_json,

@@ -2,8 +2,8 @@
 #include <stdarg.h>
 
 enum {
-    CHUNK_MIN_BYTES = 4096 - 64,     // one page with malloc's own header
-    CHUNK_KEEP_BYTES = 64 * 1024,    // what a cleared arena may hold on to between rounds
+    CHUNK_MIN_BYTES = 4096 - 64,  // one page with malloc's own header
+    CHUNK_KEEP_BYTES = 64 * 1024, // what a cleared arena may hold on to between rounds
     ALIGN_BYTES = 16,
 };
 

@@ -8,9 +8,9 @@
 
 typedef struct arena_chunk arena_chunk_t;
 typedef struct {
-    arena_chunk_t *head;   // newest chunk, the one we allocate from
-    size_t used;           // bytes handed out since the last clear
-    size_t limit;          // 0: none
+    arena_chunk_t *head; // newest chunk, the one we allocate from
+    size_t used;         // bytes handed out since the last clear
+    size_t limit;        // 0: none
     bool hit_limit;
 } arena_t;
 
@@ -20,12 +20,12 @@ void *arena_alloc(arena_t *a, size_t size);
 void arena_reserve(arena_t *a, size_t size);
 // Releases everything; keeps one chunk of moderate size so that the next round allocates nothing.
 void arena_clear(arena_t *a);
-void arena_done(arena_t *a);   // releases everything, the kept chunk too
+void arena_done(arena_t *a); // releases everything, the kept chunk too
 
 // These return NULL only past `limit`. Results belong to the arena.
-char *arena_strdup(arena_t *a, const char *s);   // NULL stays NULL
+char *arena_strdup(arena_t *a, const char *s); // NULL stays NULL
 char *arena_strndup(arena_t *a, const char *s, size_t len);
 void *arena_dup(arena_t *a, const void *at, size_t size);
 char *arena_printf(arena_t *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
-#define ARENA_NEW(arena, type) ((type *)arena_alloc((arena), sizeof(type)))
+#define ARENA_NEW(arena, type)        ((type *)arena_alloc((arena), sizeof(type)))
 #define ARENA_ARRAY(arena, type, len) ((type *)arena_alloc((arena), sizeof(type) * (len)))

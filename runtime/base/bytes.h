@@ -7,9 +7,14 @@
 #include "runtime/base/check.h"
 #include <stdatomic.h>
 
-typedef struct { const uint8_t *at; size_t len; } bytes_t;
-static inline bytes_t bytes_of_str(const char *s) { return (bytes_t){(const uint8_t *)s, strlen(s)}; }
-int bytes_cmp(bytes_t a, bytes_t b);       // memcmp order, shorter first
+typedef struct {
+    const uint8_t *at;
+    size_t len;
+} bytes_t;
+static inline bytes_t bytes_of_str(const char *s) {
+    return (bytes_t){(const uint8_t *)s, strlen(s)};
+}
+int bytes_cmp(bytes_t a, bytes_t b); // memcmp order, shorter first
 static inline bool bytes_eq(bytes_t a, bytes_t b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.at, b.at, a.len) == 0);
 }
@@ -17,10 +22,12 @@ static inline bool bytes_eq(bytes_t a, bytes_t b) {
 typedef struct {
     _Atomic uint32_t refs;
     size_t len;
-    uint8_t at[];   // always followed by a NUL that len does not count
+    uint8_t at[]; // always followed by a NUL that len does not count
 } blob_t;
-blob_t *blob_new(size_t len) MUST_USE;                       // *returned*, one reference, zeroed
-blob_t *blob_from(const void *at, size_t len) MUST_USE;      // *returned*, a copy
-blob_t *blob_ref(blob_t *b);                                 // one more; returns b; NULL stays NULL
-void blob_unref(blob_t **b);                                 // nulls the pointer; NULL is fine
-static inline bytes_t blob_bytes(const blob_t *b) { return b ? (bytes_t){b->at, b->len} : (bytes_t){0}; }
+blob_t *blob_new(size_t len) MUST_USE;                  // *returned*, one reference, zeroed
+blob_t *blob_from(const void *at, size_t len) MUST_USE; // *returned*, a copy
+blob_t *blob_ref(blob_t *b);                            // one more; returns b; NULL stays NULL
+void blob_unref(blob_t **b);                            // nulls the pointer; NULL is fine
+static inline bytes_t blob_bytes(const blob_t *b) {
+    return b ? (bytes_t){b->at, b->len} : (bytes_t){0};
+}

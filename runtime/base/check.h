@@ -44,16 +44,21 @@
 #undef sleep
 #define sleep(a) BANNED(sleep)
 #undef usleep
-#define usleep(a) BANNED(usleep)
+#define usleep(a)                    BANNED(usleep)
 
-#define MUST_USE __attribute__((warn_unused_result))
+#define MUST_USE                     __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt_at, args_at) __attribute__((format(printf, fmt_at, args_at)))
-#define LENGTH_OF(array) (sizeof(array) / sizeof *(array))
-#define CLEANUP(fn) __attribute__((cleanup(fn)))
+#define LENGTH_OF(array)             (sizeof(array) / sizeof *(array))
+#define CLEANUP(fn)                  __attribute__((cleanup(fn)))
 
 // Hand a resource over: returns *p and leaves NULL behind, so that a cleanup attribute finds
 // nothing to do.
-#define x_steal(p) ({ __typeof__(*(p)) stolen_ = *(p); *(p) = NULL; stolen_; })
+#define x_steal(p)                       \
+    ({                                   \
+        __typeof__(*(p)) stolen_ = *(p); \
+        *(p) = NULL;                     \
+        stolen_;                         \
+    })
 
 // The same for a file descriptor: -1 is left behind.
 static inline int x_steal_fd(int *fd) {
@@ -74,11 +79,11 @@ bool has_suffix(const char *s, const char *suffix);
 // Our own small allocations: zeroed; running out of memory aborts the process, whose parent
 // starts it again. Sizes that a peer controls are checked against a limit before they get here.
 void *mem_new(size_t size) MUST_USE;
-void *mem_resize(void *at, size_t size) MUST_USE;      // realloc; the new part is not zeroed
-char *str_dup(const char *s) MUST_USE;                 // *returned*; NULL stays NULL
-char *str_dup_n(const char *s, size_t len) MUST_USE;   // *returned*
-char *str_printf(const char *fmt, ...) PRINTF_LIKE(1, 2) MUST_USE;   // *returned*
+void *mem_resize(void *at, size_t size) MUST_USE;    // realloc; the new part is not zeroed
+char *str_dup(const char *s) MUST_USE;               // *returned*; NULL stays NULL
+char *str_dup_n(const char *s, size_t len) MUST_USE; // *returned*
+char *str_printf(const char *fmt, ...) PRINTF_LIKE(1, 2) MUST_USE; // *returned*
 
-void free_charp(char **at);   // for CLEANUP(free_charp)
-void close_fdp(int *fd);      // for CLEANUP(close_fdp); -1 is nobody
+void free_charp(char **at); // for CLEANUP(free_charp)
+void close_fdp(int *fd);    // for CLEANUP(close_fdp); -1 is nobody
 #define NEW(type) ((type *)mem_new(sizeof(type)))

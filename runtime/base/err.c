@@ -11,7 +11,8 @@ typedef struct {
     int exit_code;
 } err_row_t;
 
-#define ERR_ROW(name, text, retry, http, reason, exit_code) {#name, text, retry, http, reason, exit_code},
+#define ERR_ROW(name, text, retry, http, reason, exit_code) \
+    {#name, text, retry, http, reason, exit_code},
 static const err_row_t rows[] = {ERR_LIST(ERR_ROW)};
 static_assert(LENGTH_OF(rows) == ERR_MAX, "one row per error");
 

@@ -28,7 +28,8 @@ __attribute__((constructor)) static void crc_table_fill(void) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t c, const uint8_t *p, size_t len) {
+__attribute__((target("sse4.2"))) static uint32_t crc_fast(uint32_t c, const uint8_t *p,
+                                                           size_t len) {
     uint64_t wide = c;
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t word;

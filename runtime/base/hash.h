@@ -5,6 +5,7 @@
 
 uint32_t hash_fnv32a(const void *at, size_t len);
 uint64_t hash_fnv64a(const void *at, size_t len);
-uint64_t hash_fnv64a_more(uint64_t state, const void *at, size_t len);   // start with HASH_FNV64_START
+uint64_t hash_fnv64a_more(uint64_t state, const void *at,
+                          size_t len); // start with HASH_FNV64_START
 #define HASH_FNV64_START 0xcbf29ce484222325ull
-uint32_t hash_crc32c(uint32_t crc, const void *at, size_t len);          // RFC 3720 B.4; start with 0
+uint32_t hash_crc32c(uint32_t crc, const void *at, size_t len); // RFC 3720 B.4; start with 0

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048 };   // one write(2), so that lines of several threads never mix
+enum { LINE_MAX_BYTES = 2048 }; // one write(2), so that lines of several threads never mix
 static _Atomic int current_level = -1;
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
@@ -48,5 +48,5 @@ void log_line(log_level_t level, const char *who, const char *fmt, ...) {
     if (body > 0) len += (size_t)body;
     if (len > sizeof line - 2) len = sizeof line - 2;
     line[len++] = '\n';
-    if (write(STDERR_FILENO, line, len) < 0) return;   // nobody left to tell
+    if (write(STDERR_FILENO, line, len) < 0) return; // nobody left to tell
 }

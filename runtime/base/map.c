@@ -6,13 +6,13 @@
 enum { CAP_MIN = 16 };
 
 struct map_slot {
-    char *key;        // owned; NULL: never used. TOMB: removed
+    char *key; // owned; NULL: never used. TOMB: removed
     uint64_t hash;
     void *value;
 };
 struct imap_slot {
     uint64_t key;
-    uint8_t state;    // 0 never used, 1 taken, 2 removed
+    uint8_t state; // 0 never used, 1 taken, 2 removed
     void *value;
 };
 static char tomb_mark;
@@ -42,7 +42,8 @@ static void place(map_t *m, map_slot_t filled) {
 
 static void grow(map_t *m) {
     if (m->cap && m->used + 1 <= m->cap / 4 * 3) return;
-    map_t bigger = {.len = m->len, .cap = m->cap ? (m->len * 2 >= m->cap ? m->cap * 2 : m->cap) : CAP_MIN};
+    map_t bigger = {.len = m->len,
+                    .cap = m->cap ? (m->len * 2 >= m->cap ? m->cap * 2 : m->cap) : CAP_MIN};
     bigger.slots = mem_new(bigger.cap * sizeof *bigger.slots);
     for (size_t i = 0; i < m->cap; i++)
         if (m->slots[i].key && m->slots[i].key != TOMB) place(&bigger, m->slots[i]);
@@ -156,7 +157,8 @@ void *imap_put(imap_t *m, uint64_t key, void *value) {
         return old;
     }
     if (!m->cap || m->used + 1 > m->cap / 4 * 3) {
-        imap_t bigger = {.len = m->len, .cap = m->cap ? (m->len * 2 >= m->cap ? m->cap * 2 : m->cap) : CAP_MIN};
+        imap_t bigger = {.len = m->len,
+                         .cap = m->cap ? (m->len * 2 >= m->cap ? m->cap * 2 : m->cap) : CAP_MIN};
         bigger.slots = mem_new(bigger.cap * sizeof *bigger.slots);
         for (size_t i = 0; i < m->cap; i++)
             if (m->slots[i].state == 1) iplace(&bigger, m->slots[i].key, m->slots[i].value);

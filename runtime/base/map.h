@@ -7,13 +7,16 @@
 #include "runtime/base/check.h"
 
 typedef struct map_slot map_slot_t;
-typedef struct { map_slot_t *slots; size_t len, used, cap; } map_t;
+typedef struct {
+    map_slot_t *slots;
+    size_t len, used, cap;
+} map_t;
 
-void *map_get(const map_t *m, const char *key);            // NULL: not there
+void *map_get(const map_t *m, const char *key); // NULL: not there
 void *map_get_n(const map_t *m, const char *key, size_t len);
-void *map_put(map_t *m, const char *key, void *value);     // value not NULL; returns the old one
-void *map_remove(map_t *m, const char *key);               // returns what stood there, or NULL
-void map_done(map_t *m);                                   // values must be gone by then, or owned elsewhere
+void *map_put(map_t *m, const char *key, void *value); // value not NULL; returns the old one
+void *map_remove(map_t *m, const char *key);           // returns what stood there, or NULL
+void map_done(map_t *m); // values must be gone by then, or owned elsewhere
 static inline size_t map_len(const map_t *m) { return m->len; }
 // Walk: size_t at = 0; const char *k; void *v; while (map_next(&m, &at, &k, &v)) …
 bool map_next(const map_t *m, size_t *at, const char **ret_key, void **ret_value);
@@ -21,7 +24,10 @@ bool map_next(const map_t *m, size_t *at, const char **ret_key, void **ret_value
 const char **map_sorted_keys(const map_t *m) MUST_USE;
 
 typedef struct imap_slot imap_slot_t;
-typedef struct { imap_slot_t *slots; size_t len, used, cap; } imap_t;
+typedef struct {
+    imap_slot_t *slots;
+    size_t len, used, cap;
+} imap_t;
 void *imap_get(const imap_t *m, uint64_t key);
 void *imap_put(imap_t *m, uint64_t key, void *value);
 void *imap_remove(imap_t *m, uint64_t key);

@@ -4,7 +4,7 @@
 static uint64_t rotl(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
 void rng_init(rng_t *r, uint64_t seed) {
-    for (int i = 0; i < 4; i++) {   // splitmix64: never leaves all four words zero
+    for (int i = 0; i < 4; i++) { // splitmix64: never leaves all four words zero
         uint64_t z = (seed += 0x9e3779b97f4a7c15ull);
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
@@ -40,6 +40,6 @@ bool rng_chance(rng_t *r, double probability) { return rng_unit(r) < probability
 
 uint64_t rng_seed_from_kernel(void) {
     uint64_t seed = 0;
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) abort();   // cannot fail for 8 bytes
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) abort(); // cannot fail for 8 bytes
     return seed;
 }

@@ -7,8 +7,10 @@
 #pragma once
 #include "runtime/base/err.h"
 
-enum { WHY_TEXT_MAX = 1024 };   // a sentence, not a log; longer text is cut
-typedef struct { char text[WHY_TEXT_MAX]; } why_t;
+enum { WHY_TEXT_MAX = 1024 }; // a sentence, not a log; longer text is cut
+typedef struct {
+    char text[WHY_TEXT_MAX];
+} why_t;
 
 // Set the sentence and return `e`, so that failing reads `return why_set(why, ERR_X, "...")`.
 err_t why_set(why_t *why, err_t e, const char *fmt, ...) PRINTF_LIKE(3, 4);

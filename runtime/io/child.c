@@ -15,8 +15,7 @@ void child_init(child_t *c, uint64_t timer_tag) {
     *c = (child_t){.timer_tag = timer_tag, .pid_fd = -1, .in_fd = -1, .out_fd = -1, .err_fd = -1};
 }
 
-// ---- starting
-// -----------------------------------------------------------------------------------------
+// ---- starting ----------------------------------------------------------------------------------
 
 static bool make_pipe(int ends[2], int ours) {
     if (pipe2(ends, O_CLOEXEC) != 0) return false;
@@ -90,8 +89,7 @@ err_t child_start(child_t *c, actor_t *me, const char *const *argv, bytes_t inpu
     return ERR_OK;
 }
 
-// ---- running
-// ------------------------------------------------------------------------------------------
+// ---- running -----------------------------------------------------------------------------------
 
 static void drop_fd(actor_t *me, int *fd) {
     if (*fd < 0) return;

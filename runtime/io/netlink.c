@@ -35,8 +35,7 @@ void netlink_destroy(netlink_t **p) {
     free(nl);
 }
 
-// ---- asking
-// -------------------------------------------------------------------------------------------
+// ---- asking ------------------------------------------------------------------------------------
 
 static struct nlmsghdr *begin(netlink_t *nl, char *buf, uint16_t type, uint16_t flags,
                               struct rtmsg **ret_rtm) {
@@ -63,8 +62,7 @@ static int ask(netlink_t *nl, const struct nlmsghdr *request, mnl_cb_t on_route,
     return code;
 }
 
-// ---- listing
-// ------------------------------------------------------------------------------------------
+// ---- listing -----------------------------------------------------------------------------------
 
 typedef struct {
     arena_t *arena;
@@ -116,8 +114,7 @@ err_t netlink_routes(netlink_t *nl, arena_t *arena, route_t **ret_routes, size_t
     return err;
 }
 
-// ---- changing
-// -----------------------------------------------------------------------------------------
+// ---- changing ----------------------------------------------------------------------------------
 
 static bool cidr_parse(const char *cidr, struct in_addr *ret_address, uint8_t *ret_len) {
     char address[INET_ADDRSTRLEN];

@@ -20,8 +20,11 @@ void sim_clear_faults(sim_t *sim);
 // simulation's life. Started again by sim_restart with the same args.
 err_t sim_spawn(sim_t *sim, const char *host, const char *process, const actor_def_t *def,
                 const char *name, const void *args, why_t *why) MUST_USE;
-void sim_kill(sim_t *sim, const char *address, const char *reason);   // supervised: comes back by back-off
-void sim_crash_process(sim_t *sim, const char *process);   // all its actors at once, no stop()-side effects beyond freeing
+void sim_kill(sim_t *sim, const char *address,
+              const char *reason); // supervised: comes back by back-off
+void sim_crash_process(
+    sim_t *sim,
+    const char *process); // all its actors at once, no stop()-side effects beyond freeing
 void sim_restart_process(sim_t *sim, const char *process);
 void sim_pause(sim_t *sim, const char *process, bool paused);
 void sim_skew(sim_t *sim, const char *process, int64_t wall_offset_ms, double drift);
@@ -29,13 +32,13 @@ void sim_skew(sim_t *sim, const char *process, int64_t wall_offset_ms, double dr
 void sim_on_crash(sim_t *sim, const char *process, void (*crashed)(void *arg), void *arg);
 
 int64_t sim_now_ms(const sim_t *sim);
-rng_t *sim_rng(sim_t *sim);                 // for the scenario's own dice
-bool sim_step(sim_t *sim);                  // next event; false: nothing is left to happen
+rng_t *sim_rng(sim_t *sim); // for the scenario's own dice
+bool sim_step(sim_t *sim);  // next event; false: nothing is left to happen
 void sim_run_for(sim_t *sim, int64_t ms);
 // Runs until done(arg) or the deadline; true: done.
 bool sim_run_until(sim_t *sim, bool (*done)(void *arg), void *arg, int64_t timeout_ms);
 uint64_t sim_trace_hash(const sim_t *sim);
-void sim_trace_to(sim_t *sim, FILE *out);   // the story, a line per delivery; NULL: off
+void sim_trace_to(sim_t *sim, FILE *out); // the story, a line per delivery; NULL: off
 
 // A hand in the simulation: send as "test/NAME" and collect what comes back.
 void sim_tell(sim_t *sim, const char *from, const char *to, const ProtobufCMessage *body);

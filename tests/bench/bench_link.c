@@ -29,8 +29,7 @@ static void must(err_t err, const why_t *why) {
     exit(1);
 }
 
-// ---- raw
-// --------------------------------------------------------------------------------------------
+// ---- raw ---------------------------------------------------------------------------------------
 static void *raw_echo(void *context) {
     void *s = zmq_socket(context, ZMQ_ROUTER);
     if (zmq_bind(s, endpoint_raw) < 0) abort();
@@ -78,8 +77,7 @@ static void raw(double *ret_us, double *ret_per_s) {
     zmq_ctx_term(context);
 }
 
-// ---- ours
-// -------------------------------------------------------------------------------------------
+// ---- ours --------------------------------------------------------------------------------------
 typedef struct {
     sem_t done;
     int64_t answers, wanted, under_way;

@@ -101,8 +101,7 @@ Test(tidy, includes_run_one_way)
     unload();
 }
 
-// ---- purity
-// -------------------------------------------------------------------------------------------
+// ---- purity ------------------------------------------------------------------------------------
 
 static bool is_core(const char *path) {
     if (!has_suffix(path, ".c") || below(path, "tests")) return false;
@@ -138,8 +137,7 @@ Test(tidy, cores_know_no_clock_no_dice_no_log_no_socket)
     unload();
 }
 
-// ---- nothing dead, nothing unhandled
-// --------------------------------------------------------------------
+// ---- nothing dead, nothing unhandled -----------------------------------------------------------
 
 static map_t included_somewhere;
 static void note_included(const file_t *file, const char *included, text_t *complaints) {

@@ -1,8 +1,8 @@
 // The watch cache by hand: objects, the window of changes, the state as of a revision.
 #include "actors/apiserver/cache.h"
 #include "actors/apiserver/selection.h"
-#include "runtime/base/text.h"
 #include "k8s/core_v1.pb-c.h"
+#include "runtime/base/text.h"
 #include "tests/support/leaks.h"
 
 static const kind_t *pods(void) { return kind_find("", "v1", "Pod"); }

@@ -16,8 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// ---- a role that does what its component file says
-// ------------------------------------------------
+// ---- a role that does what its component file says ---------------------------------------------
 typedef struct {
     bool fail_start, abort_soon;
 } sitter_args_t;
@@ -44,8 +43,7 @@ __attribute__((constructor)) static void be_troupe(int argc, char **argv) {
     if (argc > 1 && argv[1][0] != '-') exit(troupe_main(argc, argv));
 }
 
-// ---- a cluster in a folder
-// ------------------------------------------------------------------------
+// ---- a cluster in a folder ---------------------------------------------------------------------
 typedef struct {
     char *folder, *data, *run, *etc, *file;
 } stand_t;
@@ -150,8 +148,7 @@ static bool is_gone(pid_t pid) {
     return fd < 0 || poll(&p, 1, 0) > 0;
 }
 
-// ---- the tests
-// --------------------------------------------------------------------------------------
+// ---- the tests ---------------------------------------------------------------------------------
 Test(parent, a_killed_child_is_started_again_and_down_ends_all)
 {
     stand_t s = stand_new(TWO);

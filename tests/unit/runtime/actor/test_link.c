@@ -16,8 +16,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-// ---- a folder of its own
-// --------------------------------------------------------------------------
+// ---- a folder of its own -----------------------------------------------------------------------
 static char *make_folder(void) {
     char *folder = str_dup("/tmp/process-link-XXXXXX");
     cr_assert_not_null(mkdtemp(folder));
@@ -68,8 +67,7 @@ static void end(process_t **p) {
         cr_assert_str_eq(heard_->text, (want_text));                     \
     } while (0)
 
-// ---- two processes in one test
-// --------------------------------------------------------------------
+// ---- two processes in one test -----------------------------------------------------------------
 Test(link, over_ipc_each_side_asks_the_other)
 {
     CLEANUP(remove_folder) char *folder = make_folder();
@@ -238,8 +236,7 @@ Test(link, the_command_lines_socket_lets_in_the_command_line_only)
     ASSERT_NO_LEAKS();
 }
 
-// ---- tcp with keys
-// ----------------------------------------------------------------------------------
+// ---- tcp with keys -----------------------------------------------------------------------------
 static char *free_tcp_endpoint(void) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -354,8 +351,7 @@ Test(link, tcp_without_keys_and_a_missing_certificate_are_errors)
     ASSERT_NO_LEAKS();
 }
 
-// ---- garbage
-// ----------------------------------------------------------------------------------------
+// ---- garbage -----------------------------------------------------------------------------------
 static void send_frames(void *socket, rng_t *r, const uint8_t *valid, size_t valid_len) {
     size_t frames = rng_below(r, 4);
     for (size_t i = 0; i <= frames; i++) {

@@ -11,7 +11,8 @@
 #include <errno.h>
 #include <signal.h>
 
-Test(arena, refuses_past_its_limit_and_recovers_when_cleared) {
+Test(arena, refuses_past_its_limit_and_recovers_when_cleared)
+{
     arena_t a = {.limit = 4096};
     cr_assert_not_null(arena_alloc(&a, 4000));
     cr_assert_null(arena_alloc(&a, 4000));
@@ -25,7 +26,8 @@ Test(arena, refuses_past_its_limit_and_recovers_when_cleared) {
     ASSERT_NO_LEAKS();
 }
 
-Test(text, grows_on_heap_and_arena_alike) {
+Test(text, grows_on_heap_and_arena_alike)
+{
     arena_t a = {0};
     text_t heap = TEXT_HEAP, inside = {.arena = &a};
     for (int i = 0; i < 1000; i++) text_addf(&heap, "%d,", i), text_addf(&inside, "%d,", i);
@@ -36,7 +38,8 @@ Test(text, grows_on_heap_and_arena_alike) {
     ASSERT_NO_LEAKS();
 }
 
-Test(map, holds_what_was_put_through_growth_and_removal) {
+Test(map, holds_what_was_put_through_growth_and_removal)
+{
     map_t m = {0};
     imap_t im = {0};
     static int values[5000];
@@ -65,7 +68,8 @@ Test(map, holds_what_was_put_through_growth_and_removal) {
     ASSERT_NO_LEAKS();
 }
 
-Test(bytes, a_blob_lives_until_its_last_reference) {
+Test(bytes, a_blob_lives_until_its_last_reference)
+{
     blob_t *b = blob_from("abc", 3), *c = blob_ref(b);
     blob_unref(&b);
     cr_assert_null(b);
@@ -75,13 +79,15 @@ Test(bytes, a_blob_lives_until_its_last_reference) {
     ASSERT_NO_LEAKS();
 }
 
-Test(hash, agrees_with_published_values) {
-    cr_assert_eq(hash_crc32c(0, "123456789", 9), 0xe3069283u);   // RFC 3720
+Test(hash, agrees_with_published_values)
+{
+    cr_assert_eq(hash_crc32c(0, "123456789", 9), 0xe3069283u); // RFC 3720
     cr_assert_eq(hash_crc32c(hash_crc32c(0, "1234", 4), "56789", 5), 0xe3069283u);
     cr_assert_eq(hash_fnv32a("a", 1), 0xe40c292cu);
 }
 
-Test(rng, throws_the_same_dice_for_the_same_seed) {
+Test(rng, throws_the_same_dice_for_the_same_seed)
+{
     rng_t a, b;
     rng_init(&a, 7);
     rng_init(&b, 7);
@@ -92,7 +98,8 @@ Test(rng, throws_the_same_dice_for_the_same_seed) {
     }
 }
 
-Test(err, a_why_reads_from_the_outside_in) {
+Test(err, a_why_reads_from_the_outside_in)
+{
     why_t why;
     err_t e = why_errno(&why, ENOSPC, "write segment 3");
     cr_assert_eq(e, ERR_DISK_FULL);
@@ -102,7 +109,8 @@ Test(err, a_why_reads_from_the_outside_in) {
     cr_assert_str_eq(err_name((err_t)9999), "INTERNAL");
 }
 
-Test(vec, keeps_order_when_asked) {
+Test(vec, keeps_order_when_asked)
+{
     VEC(int) v = {0};
     for (int i = 0; i < 100; i++) vec_push(&v, i);
     vec_remove(&v, 0);
@@ -114,4 +122,5 @@ Test(vec, keeps_order_when_asked) {
     ASSERT_NO_LEAKS();
 }
 
-Test(canary, asserts_are_alive, .signal = SIGABRT) { map_put(&(map_t){0}, "k", NULL); }
+Test(canary, asserts_are_alive, .signal = SIGABRT)
+{ map_put(&(map_t){0}, "k", NULL); }
