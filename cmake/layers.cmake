@@ -42,6 +42,9 @@ troupe_scope_of(troupe_actors scope)
 target_link_libraries(troupe_actors ${scope} troupe_store troupe_runtime PkgConfig::MICROHTTPD
     PkgConfig::JANSSON)
 
+troupe_layer(cli_options ${CMAKE_SOURCE_DIR}/cli/options/*.c)
+target_link_libraries(cli_options PUBLIC troupe_runtime)
+
 # A program: main.c, and a library of all the rest, which its tests link.
 function(troupe_program name)
     set(main ${CMAKE_SOURCE_DIR}/cli/${name}/main.c)
@@ -58,8 +61,8 @@ function(troupe_program name)
         target_link_libraries(${name} PRIVATE troupe_flags ${rest} ${ARGN})
     endif()
 endfunction()
-troupe_program(troupe troupe_actors)
-troupe_program(troupectl troupe_runtime PkgConfig::JANSSON)
+troupe_program(troupe cli_options troupe_actors)
+troupe_program(troupectl cli_options troupe_runtime PkgConfig::JANSSON)
 
 # The ready topologies are part of the program (cli/troupe/builtin.c).
 file(GLOB topologies CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/configs/*.yaml)

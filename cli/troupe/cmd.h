@@ -1,6 +1,6 @@
 // cmd - one row per verb of `troupe`; each verb in a file of its own (cmd_VERB.c).
 #pragma once
-#include "cli/troupe/options.h"
+#include "cli/options/options.h"
 
 typedef struct {
     const char *verb;

@@ -1,6 +1,6 @@
 // vars - the options that every cluster verb has: where things lie, and which node this is.
 #pragma once
-#include "cli/troupe/options.h"
+#include "cli/options/options.h"
 #include "cli/troupe/topology.h"
 
 // Rows of an option table whose struct holds a topology_vars_t called `member`.

@@ -10,9 +10,9 @@ typedef struct {
 typedef VEC(doomed_t) doomed_vec_t;
 
 static int fill_delete(ctl_t *ctl, Api__Delete *request) {
-    const options_t *o = &ctl->o;
+    const flags_t *o = &ctl->o;
     request->uid = request->resource_version = request->propagation = "";
-    request->dry_run = o->dry_run;
+    request->dry_run = ctl_is_dry(ctl);
     int64_t grace = -1;
     if (o->grace_period && !parse_int(o->grace_period, -1, INT32_MAX, &grace))
         return refuse("invalid --grace-period \"%s\": want seconds, or -1 for the object's own",
@@ -55,8 +55,8 @@ static int delete_one(ctl_t *ctl, const kind_t *k, const char *ns, const char *n
         printf("%s\n", object_ref(ctl, k, name));
     else
         printf("%s%s%s \"%s\" %sdeleted%s\n", k->singular, k->group[0] ? "." : "", k->group, name,
-               ctl->o.force ? "force " : "", ctl->o.dry_run ? " (server dry run)" : "");
-    if (reply->outcome == API__OUTCOME__DELETED || ctl->o.dry_run) return 0;
+               ctl->o.force ? "force " : "", ctl_is_dry(ctl) ? " (server dry run)" : "");
+    if (reply->outcome == API__OUTCOME__DELETED || ctl_is_dry(ctl)) return 0;
     ProtobufCMessage *obj = ctl_unpack(ctl, k, reply->object, &failure);
     vec_push(doomed,
              ((doomed_t){k, ns, name, obj ? object_meta_read(obj)->uid : "", reply->revision}));

@@ -43,7 +43,7 @@ const char *ctl_pod_argument(ctl_t *ctl) {
 }
 
 static bool fill_request(ctl_t *ctl, const char *pod, Api__PodLogs *request) {
-    const options_t *o = &ctl->o;
+    const flags_t *o = &ctl->o;
     request->namespace_ = ctl_namespace(ctl);
     request->pod = pod;
     request->container = o->container ? o->container : ctl->words.len > 1 ? ctl->words.at[1] : "";

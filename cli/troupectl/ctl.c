@@ -51,7 +51,7 @@ int refuse_file_failure(const char *file, const failure_t *f) {
 
 client_t *ctl_client(ctl_t *ctl) {
     if (ctl->client) return ctl->client;
-    const options_t *o = &ctl->o;
+    const flags_t *o = &ctl->o;
     int64_t timeout_ms = TIMEOUT_DEFAULT_MS;
     if (o->request_timeout &&
         (!parse_duration_ms(o->request_timeout, &timeout_ms) || timeout_ms <= 0)) {
@@ -72,6 +72,8 @@ client_t *ctl_client(ctl_t *ctl) {
     }
     return ctl->client;
 }
+
+bool ctl_is_dry(const ctl_t *ctl) { return ctl->o.dry_run && !streq(ctl->o.dry_run, "none"); }
 
 const char *ctl_namespace(const ctl_t *ctl) {
     return ctl->o.namespace_ ? ctl->o.namespace_ : "default";
@@ -187,7 +189,7 @@ err_t ctl_create(ctl_t *ctl, const kind_t *k, const char *ns, ProtobufCMessage *
     Api__Create create = {PROTOBUF_C_MESSAGE_INIT(&api__create__descriptor)};
     create.resource = &resource;
     create.object = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
-    create.dry_run = ctl->o.dry_run;
+    create.dry_run = ctl_is_dry(ctl);
     create.field_manager = "troupectl";
     return ask_with_object(ctl, k, &create.base, ret_obj, ret_failure);
 }
@@ -201,7 +203,7 @@ err_t ctl_update(ctl_t *ctl, const kind_t *k, const char *ns, ProtobufCMessage *
     Api__Update update = {PROTOBUF_C_MESSAGE_INIT(&api__update__descriptor)};
     update.resource = &resource;
     update.object = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
-    update.dry_run = ctl->o.dry_run;
+    update.dry_run = ctl_is_dry(ctl);
     update.field_manager = "troupectl";
     return ask_with_object(ctl, k, &update.base, ret_obj, ret_failure);
 }
@@ -216,7 +218,7 @@ err_t ctl_patch(ctl_t *ctl, const kind_t *k, const char *ns, const char *name,
     request.resource = &resource;
     request.type = type;
     request.patch = (ProtobufCBinaryData){patch.len, (uint8_t *)patch.at};
-    request.dry_run = ctl->o.dry_run;
+    request.dry_run = ctl_is_dry(ctl);
     request.field_manager = "troupectl";
     void *reply;
     err_t err = ctl_ask(ctl, &request.base, &api__reply__descriptor, &reply, ret_failure);

@@ -2,13 +2,13 @@
 // one arena for the command's life, and the common ways to ask, refuse and print.
 #pragma once
 #include "cli/troupectl/client.h"
-#include "cli/troupectl/options.h"
+#include "cli/troupectl/flags.h"
 #include "runtime/api/kinds.h"
 #include "runtime/base/text.h"
 
 typedef struct {
     const char *verb; // "get"
-    options_t o;
+    flags_t o;
     words_t words, rest; // arguments before and behind "--"
     arena_t arena;       // cleared at the end of the command
     client_t *client;
@@ -28,10 +28,10 @@ int refuse(const char *fmt, ...) PRINTF_LIKE(1, 2); // "error: …"; returns EXI
 int refuse_failure(const failure_t *failure);       // "Error from server (NotFound): …"
 int refuse_file_failure(const char *file, const failure_t *failure);
 
-// ---- asking
-// --------------------------------------------------------------------------------------- The
-// connection; on failure it has said why and returns NULL.
+// ---- asking ------------------------------------------------------------------------------------
+// The connection; on failure it has said why and returns NULL.
 client_t *ctl_client(ctl_t *ctl);
+bool ctl_is_dry(const ctl_t *ctl);           // --dry-run
 const char *ctl_namespace(const ctl_t *ctl); // --namespace or "default"
 // "" for kinds without a namespace.
 const char *ctl_namespace_of(const ctl_t *ctl, const kind_t *k);
@@ -100,9 +100,8 @@ typedef VEC(wanted_t) wanteds_t;
 // in the object: an error, as kubectl has it.
 bool manifests_load(ctl_t *ctl, wanteds_t *ret_wanteds);
 
-// ---- printing
-// ------------------------------------------------------------------------------------- "pod/x",
-// "deployment.apps/x".
+// ---- printing ----------------------------------------------------------------------------------
+// "pod/x", "deployment.apps/x".
 const char *object_ref(ctl_t *ctl, const kind_t *k, const char *name);
 // One or many objects as -o says; `list` says whether a List is wanted even for one.
 int print_objects(ctl_t *ctl, const kind_t *k, ProtobufCMessage *const *objs, size_t len,

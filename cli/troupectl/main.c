@@ -46,11 +46,10 @@ static const verb_t verbs[] = {
      "name port target-port type protocol node-port selector labels output dry-run", cmd_expose,
      "troupectl expose deployment nginx-deploy --name=myweb --port=80 --type=NodePort"},
     {"scale", "TYPE NAME --replicas=N", "change the number of pods",
-     "replicas current-replicas output", cmd_scale,
-     "troupectl scale deployment web --replicas=5"},
+     "replicas current-replicas output", cmd_scale, "troupectl scale deployment web --replicas=5"},
     {"rollout", "status|history|undo|restart|pause|resume TYPE NAME",
-     "watch and steer a deployment's rollout", "timeout to-revision output",
-     cmd_rollout, "troupectl rollout status deployment/web"},
+     "watch and steer a deployment's rollout", "timeout to-revision output", cmd_rollout,
+     "troupectl rollout status deployment/web"},
     {"logs", "POD | TYPE/NAME [-c CONTAINER]", "print a container's output",
      "container follow previous timestamps tail since", cmd_logs,
      "troupectl logs -f web\ntroupectl logs web --previous"},
@@ -58,9 +57,8 @@ static const verb_t verbs[] = {
      "container stdin tty", cmd_exec, "troupectl exec web -- ls /\ntroupectl exec -it web -- sh"},
     {"attach", "POD [-c CONTAINER]", "join a container's own output and input",
      "container stdin tty", cmd_attach, NULL},
-    {"label", "TYPE NAME KEY=VALUE… KEY-…", "change labels",
-     "overwrite all selector list output", cmd_label,
-     "troupectl label node n1 disk=ssd\ntroupectl label pod web tier-"},
+    {"label", "TYPE NAME KEY=VALUE… KEY-…", "change labels", "overwrite all selector list output",
+     cmd_label, "troupectl label node n1 disk=ssd\ntroupectl label pod web tier-"},
     {"annotate", "TYPE NAME KEY=VALUE… KEY-…", "change annotations",
      "overwrite all selector list output", cmd_annotate, NULL},
     {"edit", "TYPE NAME | TYPE/NAME", "change an object in $EDITOR", "output", cmd_edit,
@@ -93,13 +91,20 @@ static const verb_t *find_verb(const char *name) {
     return NULL;
 }
 
+static void print_flags(option_set_t set, FILE *out) {
+    text_t lines = TEXT_HEAP;
+    options_help_set(&lines, set);
+    fputs(text_str(&lines), out);
+    text_done(&lines);
+}
+
 static void print_help(FILE *out) {
     fprintf(out, "troupectl speaks to a Troupe cluster.\n\nUsage:\n  troupectl VERB [ARGUMENTS] "
                  "[FLAGS]\n\nVerbs:\n");
     for (size_t i = 0; i < LENGTH_OF(verbs); i++)
         fprintf(out, "  %-15s %s\n", verbs[i].name, verbs[i].summary);
     fprintf(out, "\nFlags of every verb:\n");
-    options_print_help("", true, out);
+    print_flags((option_set_t){flags_common, NULL}, out);
     fprintf(out, "\n`troupectl VERB --help` tells the rest.\n");
 }
 
@@ -115,10 +120,10 @@ static void print_verb_help(const verb_t *verb, FILE *out) {
     }
     if (verb->options[0]) {
         fprintf(out, "\nFlags:\n");
-        options_print_help(verb->options, false, out);
+        print_flags((option_set_t){flags_table, verb->options}, out);
     }
     fprintf(out, "\nFlags of every verb:\n");
-    options_print_help("", true, out);
+    print_flags((option_set_t){flags_common, NULL}, out);
 }
 
 // bash and zsh ask the program itself what may come next.
@@ -150,9 +155,10 @@ int cmd_completion(ctl_t *ctl) {
 
 static int complete_flags(const char *name) {
     const verb_t *verb = find_verb(name);
+    const option_set_t sets[] = {{flags_table, verb ? verb->options : ""}, {flags_common, NULL}};
     const option_t *option;
-    for (size_t i = 0; (option = option_at(i)); i++)
-        if (option_is_allowed(option, verb ? verb->options : "")) printf("--%s\n", option->name);
+    for (size_t i = 0; i < LENGTH_OF(sets); i++)
+        for (size_t at = 0; (option = options_next(sets[i], &at));) printf("--%s\n", option->name);
     return 0;
 }
 
@@ -178,7 +184,7 @@ static int complete_words(ctl_t *ctl, int argc, char **argv) {
 
 static int finish(ctl_t *ctl, int code) {
     client_destroy(&ctl->client);
-    options_done(&ctl->o);
+    flags_done(&ctl->o);
     vec_done(&ctl->words);
     vec_done(&ctl->rest);
     arena_done(&ctl->arena);
@@ -218,8 +224,9 @@ int main(int argc, char **argv) {
     for (int i = at; i > 1; i--) argv[i] = argv[i - 1]; // the verb steps out of the row
     ctl.verb = verb->name;
     why_t why;
-    err_t err = options_parse(argc - 1, (const char *const *)argv + 1, verb->options, &ctl.o,
-                              &ctl.words, &ctl.rest, &why);
+    const option_set_t sets[] = {{flags_table, verb->options}, {flags_common, NULL}};
+    err_t err = options_read(sets, LENGTH_OF(sets), argc - 2, (const char *const *)argv + 2, &ctl.o,
+                             &ctl.words, &ctl.rest, &why);
     if (err)
         return finish(&ctl,
                       refuse("%s\nSee 'troupectl %s --help' for usage.", why.text, verb->name));

@@ -43,7 +43,7 @@ static err_t fill_env(arena_t *arena, Core__Container *c, const words_t *envs, w
     return ERR_OK;
 }
 
-static Core__PodSpec *make_pod_spec(arena_t *arena, const char *container, const options_t *o,
+static Core__PodSpec *make_pod_spec(arena_t *arena, const char *container, const flags_t *o,
                                     const words_t *args, why_t *why) {
     if (is_empty(o->image))
         return why_set(why, ERR_USAGE, "required flag(s) \"image\" not set"), NULL;
@@ -71,7 +71,7 @@ static Core__PodSpec *make_pod_spec(arena_t *arena, const char *container, const
     return spec;
 }
 
-Core__Pod *make_pod(arena_t *arena, const char *name, const options_t *o, const words_t *args,
+Core__Pod *make_pod(arena_t *arena, const char *name, const flags_t *o, const words_t *args,
                     why_t *why) {
     Core__Pod *pod = MAKE(Core__Pod, core__pod__descriptor);
     object_meta(arena, &pod->base)->name = name;
@@ -88,7 +88,7 @@ static const char *container_name(arena_t *arena, const char *image) {
 }
 
 Apps__Deployment *make_deployment(arena_t *arena, const char *name, const char *label_key,
-                                  const options_t *o, const words_t *args, why_t *why) {
+                                  const flags_t *o, const words_t *args, why_t *why) {
     int32_t replicas = 1;
     if (o->replicas && (!read_port(o->replicas, &replicas) || replicas < 0))
         return why_set(why, ERR_USAGE, "invalid --replicas \"%s\": want a number of 0 or more",
@@ -151,7 +151,7 @@ static Intstr__IntOrString *make_target(arena_t *arena, const char *text, int32_
 }
 
 static err_t add_service_port(arena_t *arena, Core__Service *s, int32_t number, const char *name,
-                              const options_t *o, why_t *why) {
+                              const flags_t *o, why_t *why) {
     Core__ServicePort *port = MAKE(Core__ServicePort, core__service_port__descriptor);
     port->name = or_empty(name);
     port->has_port = true;
@@ -175,7 +175,7 @@ static size_t count_ports(const Core__PodSpec *spec) {
 }
 
 static err_t add_container_ports(arena_t *arena, Core__Service *s, const Core__PodSpec *spec,
-                                 const options_t *o, why_t *why) {
+                                 const flags_t *o, why_t *why) {
     size_t all = count_ports(spec);
     if (all == 0)
         return why_set(why, ERR_USAGE, "couldn't find port via --port flag or introspection");
@@ -192,7 +192,7 @@ static err_t add_container_ports(arena_t *arena, Core__Service *s, const Core__P
 
 Core__Service *make_service(arena_t *arena, const char *name,
                             Meta__ObjectMeta__LabelsEntry *const *selector, size_t selector_len,
-                            const Core__PodSpec *pod_spec, const options_t *o, why_t *why) {
+                            const Core__PodSpec *pod_spec, const flags_t *o, why_t *why) {
     Core__Service *s = MAKE(Core__Service, core__service__descriptor);
     object_meta(arena, &s->base)->name = name;
     s->spec = MAKE(Core__ServiceSpec, core__service_spec__descriptor);

@@ -192,6 +192,6 @@ int print_objects(ctl_t *ctl, const kind_t *k, ProtobufCMessage *const *objs, si
 int print_done(ctl_t *ctl, const kind_t *k, ProtobufCMessage *obj, const char *done) {
     if (ctl->o.output) return print_objects(ctl, k, &obj, 1, false);
     printf("%s %s%s\n", object_ref(ctl, k, object_meta_read(obj)->name), done,
-           ctl->o.dry_run ? " (server dry run)" : "");
+           ctl_is_dry(ctl) ? " (server dry run)" : "");
     return 0;
 }

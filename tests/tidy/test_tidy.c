@@ -87,7 +87,10 @@ static void check_layer(const file_t *file, const char *included, text_t *compla
         ok = below(included, "runtime") || strncmp(included, path, own_len) == 0 ||
              (below(path, "actors/store") && below(included, "store"));
     } else if (below(path, "cli/troupectl"))
-        ok = below(included, "runtime") || below(included, "cli/troupectl");
+        ok = below(included, "runtime") || below(included, "cli/troupectl") ||
+             below(included, "cli/options");
+    else if (below(path, "cli/options"))
+        ok = below(included, "runtime") || below(included, "cli/options");
     if (!ok) text_addf(complaints, "%s includes %s\n", path, included);
 }
 

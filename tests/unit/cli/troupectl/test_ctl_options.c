@@ -1,17 +1,18 @@
 // Flags as people type them.
 #include "cli/troupectl/ctl.h"
-#include "cli/troupectl/options.h"
+#include "cli/troupectl/flags.h"
 #include "support/leaks.h"
 #include <criterion/parameterized.h>
 
-static err_t parse(const char *allowed, options_t *o, words_t *words, words_t *rest, why_t *why,
+static err_t parse(const char *allowed, flags_t *o, words_t *words, words_t *rest, why_t *why,
                    const char *const *argv) {
     int argc = 0;
     while (argv[argc]) argc++;
-    return options_parse(argc, argv, allowed, o, words, rest, why);
+    const option_set_t sets[] = {{flags_table, allowed}, {flags_common, NULL}};
+    return options_read(sets, LENGTH_OF(sets), argc - 1, argv + 1, o, words, rest, why);
 }
-static void done(options_t *o, words_t *words, words_t *rest) {
-    options_done(o);
+static void done(flags_t *o, words_t *words, words_t *rest) {
+    flags_done(o);
     vec_done(words);
     vec_done(rest);
 }
@@ -24,7 +25,7 @@ Test(options, take_every_way_of_giving_a_value)
                                           {"get", "--namespace", "test", NULL},
                                           {"get", "--namespace=test", NULL}};
     for (size_t i = 0; i < LENGTH_OF(ways); i++) {
-        options_t o = {0};
+        flags_t o = {0};
         words_t words = {0}, rest = {0};
         why_t why = {0};
         cr_assert_eq(parse("", &o, &words, &rest, &why, ways[i]), ERR_OK, "%s", why.text);
@@ -36,7 +37,7 @@ Test(options, take_every_way_of_giving_a_value)
 
 Test(options, bundle_letters_and_keep_what_stands_behind_two_dashes)
 {
-    options_t o = {0};
+    flags_t o = {0};
     words_t words = {0}, rest = {0};
     why_t why;
     const char *const argv[] = {"exec", "-it", "web", "-c", "main", "--", "ls", "-l", NULL};
@@ -52,7 +53,7 @@ Test(options, bundle_letters_and_keep_what_stands_behind_two_dashes)
 
 Test(options, mean_different_things_to_different_verbs)
 {
-    options_t o = {0};
+    flags_t o = {0};
     words_t words = {0}, rest = {0};
     why_t why;
     const char *const logs[] = {"logs", "-f", "web", NULL};
@@ -67,17 +68,20 @@ Test(options, mean_different_things_to_different_verbs)
 
 struct row {
     char argument[24];
-    char message[80];
+    char message[96];
 };
 ParameterizedTestParameters(options, refusals) {
     static struct row rows[] = {{"--frobnicate", "unknown flag: --frobnicate"},
                                 {"-z", "unknown shorthand flag: 'z' in -z"},
+                                {"--outptu", "unknown flag: --outptu; did you mean --output?"},
+                                {"--trace=2",
+                                 "invalid argument \"2\" for \"--trace\" flag: want true or false"},
                                 {"--output", "flag needs an argument: --output"},
                                 {"-o", "flag needs an argument: 'o' in -o"}};
     return cr_make_param_array(struct row, rows, LENGTH_OF(rows));
 }
 ParameterizedTest(struct row *r, options, refusals) {
-    options_t o = {0};
+    flags_t o = {0};
     words_t words = {0}, rest = {0};
     why_t why;
     const char *const argv[] = {"get", r->argument, NULL};

@@ -7,7 +7,7 @@ Test(make, run_with_replicas_gives_a_deployment_labelled_run)
 {
     arena_t arena = {0};
     why_t why = {0};
-    options_t o = {.image = "nginx", .port = "80", .replicas = "2"};
+    flags_t o = {.image = "nginx", .port = "80", .replicas = "2"};
     words_t none = {0};
     Apps__Deployment *d = make_deployment(&arena, "web", "run", &o, &none, &why);
     cr_assert_not_null(d, "%s", why.text);
@@ -25,7 +25,7 @@ Test(make, create_deployment_names_its_container_after_the_image)
 {
     arena_t arena = {0};
     why_t why;
-    options_t o = {.image = "registry.example/library/nginx:1.22"};
+    flags_t o = {.image = "registry.example/library/nginx:1.22"};
     words_t none = {0};
     Apps__Deployment *d = make_deployment(&arena, "web", "app", &o, &none, &why);
     cr_assert_str_eq(d->spec->template_->spec->containers[0]->name, "nginx");
@@ -38,16 +38,16 @@ Test(make, says_what_is_wrong_with_the_words)
     arena_t arena = {0};
     why_t why;
     words_t none = {0};
-    cr_assert_null(make_pod(&arena, "web", &(options_t){0}, &none, &why));
+    cr_assert_null(make_pod(&arena, "web", &(flags_t){0}, &none, &why));
     cr_assert_str_eq(why.text, "required flag(s) \"image\" not set");
     cr_assert_null(
-        make_pod(&arena, "web", &(options_t){.image = "nginx", .port = "http"}, &none, &why));
+        make_pod(&arena, "web", &(flags_t){.image = "nginx", .port = "http"}, &none, &why));
     cr_assert_str_eq(why.text, "invalid --port \"http\": want a number");
     cr_assert_null(make_deployment(&arena, "web", "run",
-                                   &(options_t){.image = "nginx", .replicas = "-1"}, &none, &why));
+                                   &(flags_t){.image = "nginx", .replicas = "-1"}, &none, &why));
     cr_assert_null(
-        make_pod(&arena, "web", &(options_t){.image = "nginx", .labels = "a"}, &none, &why));
-    cr_assert_null(make_service(&arena, "web", NULL, 0, NULL, &(options_t){0}, &why));
+        make_pod(&arena, "web", &(flags_t){.image = "nginx", .labels = "a"}, &none, &why));
+    cr_assert_null(make_service(&arena, "web", NULL, 0, NULL, &(flags_t){0}, &why));
     cr_assert_str_eq(why.text, "couldn't find port via --port flag or introspection");
     arena_done(&arena);
     ASSERT_NO_LEAKS();
@@ -59,10 +59,10 @@ Test(make, a_service_takes_the_port_of_the_pods)
     why_t why;
     words_t none = {0};
     Core__Pod *pod =
-        make_pod(&arena, "web", &(options_t){.image = "nginx", .port = "8080"}, &none, &why);
+        make_pod(&arena, "web", &(flags_t){.image = "nginx", .port = "8080"}, &none, &why);
     Core__Service *s =
         make_service(&arena, "web", pod->metadata->labels, pod->metadata->n_labels, pod->spec,
-                     &(options_t){.type = "NodePort", .target_port = "http"}, &why);
+                     &(flags_t){.type = "NodePort", .target_port = "http"}, &why);
     cr_assert_not_null(s, "%s", why.text);
     cr_assert_eq(s->spec->ports[0]->port, 8080);
     cr_assert_str_eq(s->spec->ports[0]->targetport->strval, "http");
