@@ -45,7 +45,7 @@ err_t mvcc_prune(mvcc_t *m, size_t changes_max, bool *ret_more, why_t *why) {
     revision_t upto = m->meta.compacted;
     bytes_t key, value;
     err_t err = kv_seek(m->kv, keys_change(&arena, m->meta.pruned + 1, 0), why);
-    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'r') {
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == KEYS_CHANGES) {
         change_t change;
         if (!keys_get_change(key, value, &change)) {
             err = why_set(why, ERR_CORRUPT, "a change cannot be read");
@@ -115,8 +115,8 @@ err_t mvcc_verify(mvcc_t *m, why_t *why) {
     }
     for (size_t i = 0; i < entries.len && err == ERR_OK; i++)
         err = verify_entry(m, entries.at[i].key, &entries.at[i].head, why);
-    if (err == ERR_OK) err = kv_seek(m->kv, (bytes_t){(const uint8_t *)"r", 1}, why);
-    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'r') {
+    if (err == ERR_OK) err = kv_seek(m->kv, keys_change(&arena, 0, 0), why);
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == KEYS_CHANGES) {
         changes++;
         err = kv_next(m->kv, why);
     }

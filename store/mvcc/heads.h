@@ -1,23 +1,28 @@
-// heads - a small cache of the newest state of keys, so that a transaction which compares a key and
-// then writes it looks it up in the kv once, and one that is written again and again not at all.
+// heads - a cache of the newest state of keys, so that a transaction looks its keys up in memory
+// and not in the kv: there a look-up is a seek through every level, as dear as all the rest of a
+// put.
 //
-// Direct-mapped: a key has one slot, and the newest there wins. Also knows keys that do not exist
-// (all zeros). Holds only what is committed; the owner puts each change as it is committed.
+// A hash table of buckets of eight. It grows with what is put until HEADS_SLOTS_MAX; from then on a
+// newcomer takes another's place in its bucket. Also knows keys that do not exist (all zeros).
+// Holds only what is committed; the owner puts each change as it is committed.
 #pragma once
 #include "store/mvcc/keys.h"
 
 enum {
-    HEADS_SLOTS = 4096,        // about 0.6 MiB with keys of 60 bytes
+    HEADS_SLOTS_MIN = 1024,
+    HEADS_SLOTS_MAX = 128 * 1024, // about 15 MiB with keys of 60 bytes, when full
+    HEADS_BUCKET = 8,
     HEADS_KEY_BYTES_MAX = 256, // longer ones are not kept
 };
 
+typedef struct heads_entry heads_entry_t;
 typedef struct {
-    uint8_t *key; // owned; NULL: empty
-    uint32_t len, cap;
-    head_t head;
+    uint32_t hash;
+    heads_entry_t *entry; // owned; NULL: empty
 } heads_slot_t;
 typedef struct {
-    heads_slot_t slots[HEADS_SLOTS];
+    heads_slot_t *slots; // owned; NULL: nothing was put yet
+    size_t len;          // a power of two
 } heads_t;
 
 bool heads_get(const heads_t *heads, bytes_t key, head_t *ret_head);

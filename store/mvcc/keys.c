@@ -6,7 +6,7 @@ enum {
     CHANGE_HEAD_BYTES = 29,
     HEAD_BYTES = 29,
     META_BYTES = 57,
-    META_VERSION = 1,
+    META_VERSION = 2,
 };
 
 static uint8_t *put64(uint8_t *to, uint64_t value) {
@@ -33,7 +33,7 @@ static uint32_t get32(const uint8_t *from) {
 // ---- keys ---------------------------------------------------------------------------------------
 bytes_t keys_change(arena_t *arena, revision_t revision, uint32_t sub) {
     uint8_t *at = arena_alloc(arena, CHANGE_KEY_BYTES);
-    at[0] = 'r';
+    at[0] = KEYS_CHANGES;
     put32(put64(at + 1, (uint64_t)revision), sub);
     return (bytes_t){at, CHANGE_KEY_BYTES};
 }
@@ -119,7 +119,7 @@ bytes_t keys_put_ttl(arena_t *arena, int64_t ttl_ms) {
 
 // ---- reading ------------------------------------------------------------------------------------
 bool keys_get_change(bytes_t key, bytes_t value, change_t *ret_change) {
-    if (key.len != CHANGE_KEY_BYTES || key.at[0] != 'r' || value.len < CHANGE_HEAD_BYTES)
+    if (key.len != CHANGE_KEY_BYTES || key.at[0] != KEYS_CHANGES || value.len < CHANGE_HEAD_BYTES)
         return false;
     uint32_t key_len = get32(value.at + 25);
     if (key_len > value.len - CHANGE_HEAD_BYTES) return false;

@@ -1,6 +1,6 @@
 // keys - how the state machine lays its data out in the kv port's one ordered space.
 //
-//     'r' revision(8) sub(4)      → flags(1) create(8) version(8) lease(8) key_len(4) key value
+//     'C' revision(8) sub(4)      → flags(1) create(8) version(8) lease(8) key_len(4) key value
 //     'i' key, 00 01, ~revision(8) → flags(1) sub(4) create(8) version(8) lease(8)
 //     'l' lease(8)                → ttl_ms(8)
 //     'a' lease(8) key            → (empty)
@@ -9,13 +9,19 @@
 // Numbers are big-endian, so that bytes sort as numbers do. In `i` the key's bytes come first, 00
 // escaped as 00 ff, ended by 00 01: index entries sort by key whatever its bytes; the inverted
 // revision puts the newest of a key first, so one seek finds "the newest at or before R".
+//
+// Changes sort before all else, and newer ones behind older ones: what a flush of an LSM tree adds
+// then overlaps no older changes, so compaction moves their tables and rewrites only the index.
 #pragma once
 #include "runtime/base/arena.h"
 #include "runtime/base/bytes.h"
 
 typedef int64_t revision_t; // of the store, from 1; 0: nothing was ever written
 
-enum { KEYS_FLAG_DELETED = 1 };
+enum {
+    KEYS_CHANGES = 'C', // smaller than every other space's letter
+    KEYS_FLAG_DELETED = 1,
+};
 
 // What the index knows of a key at one revision.
 typedef struct {
@@ -27,7 +33,7 @@ typedef struct {
     int64_t lease;
 } head_t;
 
-// One change, as the 'r' space keeps it.
+// One change, as the 'C' space keeps it.
 typedef struct {
     head_t head;
     bytes_t key, value;

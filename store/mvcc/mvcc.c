@@ -61,12 +61,12 @@ static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revis
 
 // As the kv has it, through the cache; all zeros where there is nothing.
 static err_t committed_head(mvcc_t *m, arena_t *arena, bytes_t key, head_t *ret_head, why_t *why) {
-    if (heads_get(m->heads, key, ret_head)) return ERR_OK;
+    if (heads_get(&m->heads, key, ret_head)) return ERR_OK;
     bool found = false;
     err_t err = head_in_kv(m, arena, key, INT64_MAX, &found, ret_head, why);
     if (err != ERR_OK) return err;
     if (!found) *ret_head = (head_t){0};
-    heads_put(m->heads, key, ret_head);
+    heads_put(&m->heads, key, ret_head);
     return ERR_OK;
 }
 
@@ -192,7 +192,7 @@ err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     mvcc_put_op(m, keys_meta(), keys_put_meta(&m->batch, &m->meta));
     err_t err = kv_write(m->kv, m->ops.at, m->ops.len, why);
     for (size_t i = 0; err == ERR_OK && i < m->pending.len; i++)
-        heads_put(m->heads, m->pending.at[i].change.key, &m->pending.at[i].change.head);
+        heads_put(&m->heads, m->pending.at[i].change.key, &m->pending.at[i].change.head);
     vec_reset(&m->ops);
     vec_reset(&m->pending);
     arena_clear(&m->batch);
@@ -212,7 +212,6 @@ err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     mvcc_t *m = NEW(mvcc_t);
     m->kv = kv;
-    m->heads = NEW(heads_t);
     bytes_t value = {0};
     err_t err = kv_get(kv, keys_meta(), &m->batch, &value, why);
     if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
@@ -232,8 +231,7 @@ void mvcc_destroy(mvcc_t **mvcc) {
     vec_done(&m->pending);
     vec_done(&m->txn);
     arena_done(&m->batch);
-    heads_done(m->heads);
-    free(m->heads);
+    heads_done(&m->heads);
     free(m);
 }
 
@@ -269,7 +267,7 @@ err_t mvcc_changes(mvcc_t *m, arena_t *arena, revision_t from, uint32_t from_sub
     revision_t last = 0;
     bytes_t key, value;
     err_t err = kv_seek(m->kv, keys_change(arena, from, from_sub), why);
-    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'r') {
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == KEYS_CHANGES) {
         change_t change;
         if (!keys_get_change(key, value, &change)) {
             err = why_set(why, ERR_CORRUPT, "a change cannot be read");

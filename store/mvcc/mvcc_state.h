@@ -12,8 +12,8 @@ typedef VEC(pending_t) pendings_t;
 
 struct mvcc {
     kv_t *kv;
-    meta_t meta;        // with what is pending; applied_index: the last entry that is whole in ops
-    heads_t *heads;     // owned
+    meta_t meta; // with what is pending; applied_index: the last entry that is whole in ops
+    heads_t heads;
     arena_t batch;      // memory of everything below; cleared by the commit
     VEC(kv_op_t) ops;   // the next kv write
     pendings_t pending; // keys changed by entries since the last commit
