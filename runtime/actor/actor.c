@@ -113,6 +113,11 @@ static const handler_t *row_of(const actor_def_t *def, const envelope_t *env) {
     return NULL;
 }
 
+bool actor_bears_reorder(const actor_def_t *def, const envelope_t *env) {
+    const handler_t *row = row_of(def, env);
+    return row && row->bears_reorder;
+}
+
 static message_t message_of(const envelope_t *env, uint64_t tag, uint64_t stream) {
     return (message_t){
         .to = env->to->text,

@@ -39,7 +39,7 @@ typedef struct envelope {
     bool is_ask;  // somebody waits for an answer
     bool control; // goes over a link's control lane
     bool is_kits; // between kits (credits, Down, …): no actor sent it
-    bool is_late; // duplicated or reordered by a fault: only roles that bear it see it
+    bool is_late; // duplicated or reordered by a fault: only rows that bear it see it
 } envelope_t;
 
 envelope_t *envelope_new(void) MUST_USE;                  // *returned*, zeroed

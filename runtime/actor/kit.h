@@ -56,7 +56,8 @@ typedef struct {
     void (*handle)(actor_t *me, const message_t *msg,
                    const void *body); // body: unpacked, in the arena
     const char *from;
-    bool control; // travels on the control lane of a link
+    bool control;       // travels on the control lane of a link
+    bool bears_reorder; // duplicate and reorder faults may reach it (raft)
 } handler_t;
 
 typedef enum {
@@ -77,7 +78,6 @@ typedef struct actor_def {
     void (*stop)(actor_t *me); // frees the state; not called with a flush in mind: a kill is a kill
     size_t mailbox_max;        // 0: MAILBOX_MAX_DEFAULT
     mailbox_full_t when_full;
-    bool bears_reorder;  // duplicate and reorder faults may reach it (raft)
     bool starts_unready; // a bare role does not reach it until actor_set_ready
 } actor_def_t;
 

@@ -249,7 +249,7 @@ void stage_place(stage_t *s, actor_t *a, envelope_t **env) {
         stage_refuse(s, env, ERR_UNAVAILABLE, "the actor was started anew");
         return;
     }
-    if (e->is_late && !a->def->bears_reorder) {
+    if (e->is_late && !actor_bears_reorder(a->def, e)) {
         stage_dead_letter(s, env, "overtaken or repeated by a fault");
         return;
     }

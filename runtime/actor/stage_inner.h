@@ -192,6 +192,7 @@ void ask_destroy(stage_t *s, ask_t *ask);
 envelope_t *envelope_from(actor_t *me, const ProtobufCMessageDescriptor *type,
                           blob_t *body) MUST_USE;
 // Calls the row for this message; false: there is none, or it was refused (*ret_err then).
+bool actor_bears_reorder(const actor_def_t *def, const envelope_t *env);
 bool actor_call_row(stage_t *s, actor_t *a, const envelope_t *env, uint64_t tag, uint64_t stream,
                     err_t *ret_err);
 

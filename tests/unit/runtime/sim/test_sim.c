@@ -121,8 +121,9 @@ static void well_number(actor_t *me, const message_t *msg, const void *body) {
 }
 static const handler_t well_rows[] = {{&actor__trace_query__descriptor, well_number}, {0}};
 static const actor_def_t well_actor = {"well", sizeof(gossip_t), .handlers = well_rows};
-static const actor_def_t brave_actor = {"brave", sizeof(gossip_t), .handlers = well_rows,
-                                        .bears_reorder = true};
+static const handler_t brave_rows[] = {
+    {&actor__trace_query__descriptor, well_number, .bears_reorder = true}, {0}};
+static const actor_def_t brave_actor = {"brave", sizeof(gossip_t), .handlers = brave_rows};
 
 static sim_t *well_sim(uint64_t seed) {
     sim_t *sim = sim_new(seed);
