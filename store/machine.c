@@ -62,7 +62,7 @@ err_t machine_apply(mvcc_t *mvcc, arena_t *arena, uint64_t index, uint64_t term,
     case MACHINE_COMPACT: err = apply_compact(mvcc, arena, data, result, why); break;
     case MACHINE_LEASE_GRANT: err = apply_grant(mvcc, arena, data, result, why); break;
     case MACHINE_LEASE_REVOKE: err = apply_revoke(mvcc, arena, data, result, why); break;
-    case MACHINE_CONFIG: mvcc_note_config(mvcc, index); break;
+    case MACHINE_CONFIG: mvcc_note_config(mvcc, index, data); break;
     default:
         err = why_set(why, ERR_CORRUPT, "entry %llu is of unknown kind %u",
                       (unsigned long long)index, kind);

@@ -33,22 +33,10 @@ static void answer(actor_t *me, applied_t *applied) {
     actor_set_trace(me, caller_trace_id(entry->caller));
     if (applied->result.err != ERR_OK)
         caller_fail(me, &entry->caller, applied->result.err, applied->result.why);
+    else if (entry->kind == MACHINE_CONFIG)
+        caller_reply(me, &entry->caller, &store_member_reply(me)->base);
     else
         caller_reply(me, &entry->caller, applied->result.reply);
-}
-
-static void forget_applied(store_t *s, size_t len) {
-    for (size_t i = 0; i < len; i++) {
-        entry_t *entry = &s->entries.at[s->entries_head + i];
-        if (entry->data) s->proposal_bytes -= entry->data->len;
-        blob_unref(&entry->data);
-    }
-    s->entries_head += len;
-    if (s->entries_head == s->entries.len) s->entries_head = s->entries.len = 0;
-    if (s->entries_head < 1024 || s->entries_head < s->entries.len / 2) return;
-    s->entries.len -= s->entries_head;
-    memmove(s->entries.at, s->entries.at + s->entries_head, s->entries.len * sizeof *s->entries.at);
-    s->entries_head = 0;
 }
 
 // The leader of a term has all that was committed before it, once it has applied its own first
@@ -75,12 +63,13 @@ static void announce(actor_t *me) {
 
 void store_apply(actor_t *me) {
     store_t *s = actor_state(me);
-    size_t ready = s->entries.len - s->entries_head, len = 0, bytes = 0;
+    size_t ready = entries_waiting(&s->entries), len = 0, bytes = 0;
+    entry_t *next = entries_next(&s->entries);
     applied_t *applied = NULL;
     why_t why;
     err_t err = ERR_OK;
     while (len < ready && len < APPLY_ENTRIES_MAX && bytes < APPLY_BYTES_MAX) {
-        entry_t *entry = &s->entries.at[s->entries_head + len];
+        entry_t *entry = next + len;
         if (entry->index > s->apply_to) break;
         if (!applied) applied = ARENA_ARRAY(actor_arena(me), applied_t, APPLY_ENTRIES_MAX);
         applied[len].entry = entry;
@@ -99,10 +88,10 @@ void store_apply(actor_t *me) {
         follow_leases(me, &applied[i]);
         answer(me, &applied[i]);
     }
-    forget_applied(s, len);
+    entries_apply(&s->entries, len, s->members.len > 0);
     announce(me);
-    if (s->entries_head < s->entries.len && s->entries.at[s->entries_head].index <= s->apply_to)
-        actor_settle_again(me);
+    next = entries_next(&s->entries);
+    if (next && next->index <= s->apply_to) actor_settle_again(me);
 }
 
 // ---- reads --------------------------------------------------------------------------------------

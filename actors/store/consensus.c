@@ -21,8 +21,30 @@ void store_ask_disk(actor_t *me) {
     s->disk_ask = actor_ask(me, s->disk, &body.base, DISK_ASK_TIMEOUT_MS, TAG_RECOVER);
 }
 
+// The configuration in force is the newest in the log, be it committed or not.
+static err_t find_config(actor_t *me, why_t *why) {
+    store_t *s = actor_state(me);
+    raft_options_t *options = &s->raft_options;
+    err_t err = store_first_config(me, &options->config, why);
+    options->config_index = mvcc_meta(s->mvcc)->config_index;
+    for (raft_index_t i = options->applied + 1; err == ERR_OK && i <= s->loaded; i++) {
+        const entry_t *entry = entries_at(&s->entries, i);
+        if (entry->kind != MACHINE_CONFIG) continue;
+        options->config_before = options->config;
+        options->config_index = i;
+        err = store_learn_config(me, blob_bytes(entry->data), &options->config, why);
+    }
+    return err;
+}
+
 static void begin(actor_t *me) {
     store_t *s = actor_state(me);
+    why_t why;
+    err_t err = find_config(me, &why);
+    if (err != ERR_OK) {
+        store_die(me, err, why.text);
+        return;
+    }
     s->raft_options.trail = &s->trail;
     s->raft = raft_new(&s->raft_options, actor_now_ms(me), rng_next(actor_rng(me)));
     s->phase = STORE_RUNNING;
@@ -31,13 +53,12 @@ static void begin(actor_t *me) {
 
 static void load_more(actor_t *me) {
     store_t *s = actor_state(me);
-    raft_index_t have = mvcc_meta(s->mvcc)->applied_index + s->entries.len;
-    if (have == s->trail.last) {
+    if (s->loaded == s->trail.last) {
         begin(me);
         return;
     }
     Raftpb__DiskRead body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_read__descriptor);
-    body.first = have + 1;
+    body.first = s->loaded + 1;
     body.bytes_max = LOAD_BYTES;
     s->disk_ask = actor_ask(me, s->disk, &body.base, DISK_ASK_TIMEOUT_MS, TAG_READ);
 }
@@ -77,13 +98,12 @@ void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
         trail_append(&s->trail, state->run_term[i], end - s->trail.last);
     }
     mvcc_set_cluster_id(s->mvcc, state->cluster_id);
-    raft_id_t id = store_member_id(s->args->member);
+    s->loaded = mvcc_meta(s->mvcc)->applied_index;
     s->raft_options = (raft_options_t){
-        .id = id,
+        .id = s->id,
         .election_timeout_ms = s->args->election_timeout_ms,
         .heartbeat_ms = s->args->heartbeat_ms,
         .hard = {state->term, state->vote},
-        .config = {.members = {{id, RAFT_MEMBER_VOTER}}, .len = 1},
         .applied = mvcc_meta(s->mvcc)->applied_index,
     };
     s->log_bytes = state->log_bytes;
@@ -91,30 +111,31 @@ void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
     load_more(me);
 }
 
+static void push_entry(store_t *s, const Raftpb__Entry *e) {
+    entry_t entry = {.index = e->index, .term = e->term, .kind = (uint8_t)e->kind};
+    if (e->data.len) entry.data = blob_from(e->data.data, e->data.len);
+    entries_push(&s->entries, &entry);
+}
+
 void store_on_disk_entries(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Raftpb__DiskEntries *read = body;
+    if (msg->tag == TAG_PEER) {
+        store_on_peer_entries(me, msg, read);
+        return;
+    }
     if (s->phase != STORE_LOADING || msg->in_reply_to != s->disk_ask) return;
     s->disk_ask = 0;
     for (size_t i = 0; i < read->n_entries; i++) {
         const Raftpb__Entry *e = read->entries[i];
-        assert(e->index == mvcc_meta(s->mvcc)->applied_index + s->entries.len + 1);
-        entry_t entry = {.index = e->index, .term = e->term, .kind = (uint8_t)e->kind};
-        entry.data = blob_from(e->data.data, e->data.len);
-        s->proposal_bytes += e->data.len;
-        vec_push(&s->entries, entry);
+        assert(e->index == s->loaded + 1);
+        push_entry(s, e);
+        s->loaded = e->index;
     }
     load_more(me);
 }
 
 // ---- performing what the core says --------------------------------------------------------------
-static entry_t *entry_at(store_t *s, raft_index_t index) {
-    assert(s->entries_head < s->entries.len);
-    raft_index_t first = s->entries.at[s->entries_head].index;
-    assert(index >= first && index - first < s->entries.len - s->entries_head);
-    return &s->entries.at[s->entries_head + (index - first)];
-}
-
 static void tell_write(actor_t *me, Raftpb__DiskWrite *body, bool more) {
     store_t *s = actor_state(me);
     body->more = more;
@@ -137,7 +158,7 @@ static void write_to_disk(actor_t *me) {
     body.entries = ARENA_ARRAY(arena, Raftpb__Entry *, out->append_len + 1);
     size_t bytes = 0;
     for (uint64_t i = 0; i < out->append_len; i++) {
-        const entry_t *entry = entry_at(s, out->append_first + i);
+        const entry_t *entry = entries_at(&s->entries, out->append_first + i);
         size_t len = entry->data ? entry->data->len : 0;
         if (body.n_entries && bytes + len > WRITE_PART_BYTES) {
             tell_write(me, &body, true);
@@ -164,46 +185,74 @@ static void take_reads(store_t *s) {
     }
 }
 
+// What was proposed may still be committed by the next leader: nobody knows here.
+static void fail_callers(actor_t *me) {
+    store_t *s = actor_state(me);
+    for (size_t i = s->entries.head; i < s->entries.ring.len; i++)
+        if (s->entries.ring.at[i].caller)
+            caller_fail(me, &s->entries.ring.at[i].caller, ERR_UNAVAILABLE,
+                        "leadership was lost before the outcome was known");
+}
+
 static void lose_leadership(actor_t *me) {
     store_t *s = actor_state(me);
     s->led = false;
     actor_set_leader(me, false, 0);
     actor_set_ready(me, false);
+    fail_callers(me);
     for (size_t i = 0; i < s->lessor.leases.len; i++) s->lessor.leases.at[i].revoking = false;
     store_end_watches(me, ERR_NOT_LEADER, "this member leads no more");
 }
 
-static void perform(actor_t *me) {
+static void follow_role(actor_t *me) {
     store_t *s = actor_state(me);
-    if (s->out.append_noop)
-        vec_push(&s->entries, ((entry_t){.index = s->out.append_first,
-                                         .term = s->out.append_term,
-                                         .kind = MACHINE_NOOP}));
-    if (s->out.write) write_to_disk(me);
-    if (s->out.apply_to > s->apply_to) s->apply_to = s->out.apply_to;
-    take_reads(s);
+    if (!s->out.role_changed) return;
     if (s->led && raft_role(s->raft) != RAFT_LEADER) lose_leadership(me);
-    if (s->out.role_changed && raft_role(s->raft) == RAFT_LEADER)
+    store_drop_appends(s);
+    if (raft_role(s->raft) == RAFT_LEADER)
         log_info(actor_address(me), "leads in term %llu", (unsigned long long)raft_term(s->raft));
 }
 
-static raft_event_t event_of(actor_t *me, raft_event_type_t type) {
+// The log in memory follows the core's: what a leader overwrites goes, what it sent is appended.
+// A round's own proposals are appended by whoever proposed them.
+static void follow_log(store_t *s, const Raftpb__Message *source) {
+    const raft_out_t *out = &s->out;
+    if (out->truncate_from) entries_truncate(&s->entries, out->truncate_from);
+    if (out->append_noop)
+        entries_push(&s->entries, &(entry_t){.index = out->append_first,
+                                             .term = out->append_term,
+                                             .kind = MACHINE_NOOP});
+    for (uint64_t i = 0; source && i < out->append_len; i++)
+        push_entry(s, source->entries[out->append_from + i]);
+}
+
+static void perform(actor_t *me, const Raftpb__Message *source) {
+    store_t *s = actor_state(me);
+    follow_role(me);
+    follow_log(s, source);
+    store_send_messages(me);
+    if (s->out.write) write_to_disk(me);
+    if (s->out.apply_to > s->apply_to) s->apply_to = s->out.apply_to;
+    take_reads(s);
+}
+
+raft_event_t store_event(actor_t *me, raft_event_type_t type) {
     return (
         raft_event_t){.type = type, .now_ms = actor_now_ms(me), .dice = rng_next(actor_rng(me))};
 }
 
-static void step(actor_t *me, const raft_event_t *event) {
+void store_step(actor_t *me, const raft_event_t *event, const Raftpb__Message *source) {
     store_t *s = actor_state(me);
     raft_step(s->raft, event, &s->out);
-    perform(me);
+    perform(me, source);
 }
 
 void store_tick(actor_t *me) {
     store_t *s = actor_state(me);
     // An election of one needs no waiting between its steps.
     while (raft_deadline_ms(s->raft) <= actor_now_ms(me)) {
-        raft_event_t event = event_of(me, RAFT_EVENT_TICK);
-        step(me, &event);
+        raft_event_t event = store_event(me, RAFT_EVENT_TICK);
+        store_step(me, &event, NULL);
     }
     int64_t due = raft_deadline_ms(s->raft);
     if (due == INT64_MAX)
@@ -218,9 +267,10 @@ void store_on_disk_synced(actor_t *me, const message_t *msg, const void *body) {
     if (synced->session != actor_incarnation(me) || s->phase != STORE_RUNNING) return;
     s->sync_us[s->syncs++ % SYNC_SAMPLES] = (uint32_t)synced->sync_us;
     s->log_bytes = synced->log_bytes;
-    raft_event_t event = event_of(me, RAFT_EVENT_SYNCED);
+    raft_event_t event = store_event(me, RAFT_EVENT_SYNCED);
     event.write = synced->write;
-    step(me, &event);
+    store_step(me, &event, NULL);
+    store_release_messages(me, synced->write);
 }
 
 void store_on_disk_failed(actor_t *me, const message_t *msg, const void *body) {
@@ -234,17 +284,17 @@ static void refuse_proposals(actor_t *me, err_t err, const char *why) {
     for (size_t i = 0; i < s->proposals.len; i++) {
         entry_t *entry = &s->proposals.at[i];
         if (entry->caller) caller_fail(me, &entry->caller, err, why);
-        if (entry->data) s->proposal_bytes -= entry->data->len;
-        blob_unref(&entry->data);
+        entry_done(entry);
     }
     vec_reset(&s->proposals);
+    s->proposal_bytes = 0;
 }
 
 void store_propose_all(actor_t *me) {
     store_t *s = actor_state(me);
     if (s->proposals.len == 0) return;
     raft_entry_t *entries = ARENA_ARRAY(actor_arena(me), raft_entry_t, s->proposals.len);
-    raft_event_t event = event_of(me, RAFT_EVENT_PROPOSE);
+    raft_event_t event = store_event(me, RAFT_EVENT_PROPOSE);
     event.entries = entries;
     event.entries_len = s->proposals.len;
     raft_step(s->raft, &event, &s->out);
@@ -253,13 +303,33 @@ void store_propose_all(actor_t *me) {
         return;
     }
     for (size_t i = 0; i < s->proposals.len; i++) {
-        entry_t entry = s->proposals.at[i];
-        entry.index = s->out.append_first + i;
-        entry.term = s->out.append_term;
-        vec_push(&s->entries, entry);
+        entry_t *entry = &s->proposals.at[i];
+        entry->index = s->out.append_first + i;
+        entry->term = s->out.append_term;
+        entries_push(&s->entries, entry);
     }
     vec_reset(&s->proposals);
-    perform(me);
+    s->proposal_bytes = 0;
+    perform(me, NULL);
+}
+
+void store_propose_config(actor_t *me, blob_t *packed, const raft_config_t *config,
+                          caller_t *caller) {
+    store_t *s = actor_state(me);
+    entry_t entry = {.kind = MACHINE_CONFIG, .data = packed, .caller = caller};
+    raft_event_t event = store_event(me, RAFT_EVENT_PROPOSE);
+    event.entries = &(raft_entry_t){.kind = RAFT_ENTRY_CONFIG, .config = config};
+    event.entries_len = 1;
+    raft_step(s->raft, &event, &s->out);
+    if (s->out.refused != ERR_OK) {
+        caller_fail(me, &entry.caller, s->out.refused, "an earlier change is not committed yet");
+        entry_done(&entry);
+        return;
+    }
+    entry.index = s->out.append_first;
+    entry.term = s->out.append_term;
+    entries_push(&s->entries, &entry);
+    perform(me, NULL);
 }
 
 // All reads of the round share one question to the core.
@@ -267,9 +337,9 @@ void store_begin_reads(actor_t *me) {
     store_t *s = actor_state(me);
     if (s->reads.len == 0 || s->reads.at[s->reads.len - 1].index) return;
     if (s->reads.at[s->reads.len - 1].number < s->read_last) return;
-    raft_event_t event = event_of(me, RAFT_EVENT_READ);
+    raft_event_t event = store_event(me, RAFT_EVENT_READ);
     event.read = s->read_last++;
-    step(me, &event);
+    store_step(me, &event, NULL);
 }
 
 // ---- the log's length ---------------------------------------------------------------------------
@@ -294,9 +364,9 @@ void store_keep_log_short(actor_t *me) {
     }
     if (flushed.applied_index <= s->cut_to) return;
     s->cut_to = flushed.applied_index;
-    raft_event_t event = event_of(me, RAFT_EVENT_CUT);
+    raft_event_t event = store_event(me, RAFT_EVENT_CUT);
     event.cut_to = s->cut_to;
-    step(me, &event);
+    store_step(me, &event, NULL);
     Raftpb__DiskCut body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_cut__descriptor);
     body.session = actor_incarnation(me);
     body.up_to = s->cut_to;

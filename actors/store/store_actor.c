@@ -24,6 +24,18 @@ void store_propose(actor_t *me, uint8_t kind, blob_t *data, caller_t *caller) {
 }
 
 // May a request be taken now? Answers it itself if not.
+void store_refuse_follower(actor_t *me, const message_t *msg) {
+    store_t *s = actor_state(me);
+    const char *leader = store_member_name(s, raft_leader(s->raft));
+    if (s->is_removed)
+        actor_fail(me, msg, ERR_NOT_LEADER, "this member was removed from the cluster");
+    else if (is_empty(leader) || raft_leader(s->raft) == s->id)
+        actor_fail(me, msg, ERR_NOT_LEADER, "this member does not lead, and knows of no leader");
+    else
+        actor_fail(me, msg, ERR_NOT_LEADER,
+                   arena_printf(actor_arena(me), "this member does not lead; %s does", leader));
+}
+
 static bool admit(actor_t *me, const message_t *msg) {
     store_t *s = actor_state(me);
     if (s->phase != STORE_RUNNING || s->stopping) {
@@ -31,12 +43,12 @@ static bool admit(actor_t *me, const message_t *msg) {
         return false;
     }
     if (!s->led) {
-        actor_fail(me, msg, ERR_NOT_LEADER, "this member does not lead");
+        store_refuse_follower(me, msg);
         return false;
     }
-    size_t under_way = s->proposals.len + s->entries.len - s->entries_head;
+    size_t under_way = s->proposals.len + entries_waiting(&s->entries);
     if (under_way >= STORE_PROPOSALS_MAX || s->reads.len >= STORE_READS_MAX ||
-        s->proposal_bytes >= STORE_PROPOSAL_BYTES_MAX) {
+        s->proposal_bytes + s->entries.waiting_bytes >= STORE_PROPOSAL_BYTES_MAX) {
         actor_fail(me, msg, ERR_OVERLOADED, "too many requests are under way");
         return false;
     }
@@ -153,7 +165,12 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
         reply->term = raft_term(s->raft);
         reply->commit_index = raft_commit(s->raft);
         reply->last_index = raft_trail(s->raft)->last;
-        if (raft_role(s->raft) == RAFT_LEADER) reply->leader = s->args->member;
+        reply->leader = arena_strdup(actor_arena(me), store_member_name(s, raft_leader(s->raft)));
+        store_fill_members(me, &reply->peers, &reply->n_peers);
+        const raft_member_t *self = raft_config_find(raft_config(s->raft), s->id);
+        reply->role = s->is_removed || !self              ? "removed"
+                      : self->role == RAFT_MEMBER_LEARNER ? "learner"
+                                                          : "voter";
     }
     fill_sync_times(me, reply);
     actor_reply(me, msg, &reply->base);
@@ -162,6 +179,7 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
 static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Actor__Failure *failure = body;
+    if (msg->tag == TAG_PEER) store_on_peer_read_failed(me, msg);
     if (msg->in_reply_to != s->disk_ask) return;
     s->disk_ask = 0;
     if (s->phase == STORE_WAITING_FOR_DISK && err_is_retryable((err_t)failure->err))
@@ -172,6 +190,11 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
 
 static void on_down(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
+    const Actor__Down *down = body;
+    if (!streq(down->address, s->disk)) {
+        store_forget_peer(s, down->address);
+        return;
+    }
     // What it had not synced is in doubt: begin again from what the log says.
     if (s->phase != STORE_WAITING_FOR_DISK)
         store_die(me, ERR_UNAVAILABLE, "the disk actor is gone");
@@ -224,6 +247,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     store_t *s = actor_state(me);
     s->args = args;
     assert(!is_empty(s->args->member) && (s->args->open_kv || !is_empty(s->args->data_dir)));
+    s->id = store_member_id(s->args->member);
     s->disk = str_printf("disk/%s", s->args->member);
     err_t err = open_kv(s, why);
     if (err == ERR_OK) err = mvcc_open(s->kv, &s->mvcc, why);
@@ -233,24 +257,18 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     return ERR_OK;
 }
 
-static void drop_entries(entry_t *entries, size_t from, size_t len) {
-    for (size_t i = from; i < len; i++) {
-        caller_drop(&entries[i].caller);
-        blob_unref(&entries[i].data);
-    }
-}
-
 static void stop(actor_t *me) {
     store_t *s = actor_state(me);
-    drop_entries(s->proposals.at, 0, s->proposals.len);
-    drop_entries(s->entries.at, s->entries_head, s->entries.len);
+    for (size_t i = 0; i < s->proposals.len; i++) entry_done(&s->proposals.at[i]);
+    entries_done(&s->entries);
+    store_forget_members(s);
     for (size_t i = 0; i < s->reads.len; i++) {
         caller_drop(&s->reads.at[i].caller);
         blob_unref(&s->reads.at[i].body);
     }
     for (size_t i = 0; i < s->watchers.len; i++) blob_unref(&s->watchers.at[i].names);
     vec_done(&s->proposals);
-    vec_done(&s->entries);
+    vec_done(&s->held);
     vec_done(&s->reads);
     vec_done(&s->watchers);
     lessor_done(&s->lessor);
@@ -277,6 +295,15 @@ static const handler_t handlers[] = {
     {&store__lease_revoke__descriptor, on_lease_revoke, CLIENTS},
     {&store__lease_query__descriptor, on_lease_query, CLIENTS},
     {&store__status_request__descriptor, on_status, CLIENTS " cli"},
+    {&store__member_list__descriptor, store_on_member_list, "admin cli"},
+    {&store__member_add__descriptor, store_on_member_add, "admin cli"},
+    {&store__member_promote__descriptor, store_on_member_promote, "admin cli"},
+    {&store__member_remove__descriptor, store_on_member_remove, "admin cli"},
+    {&store__leader_transfer__descriptor, store_on_transfer, "admin cli"},
+    {&raftpb__message__descriptor, store_on_message, "store", .control = true,
+     .bears_reorder = true},
+    {&raftpb__append__descriptor, store_on_append, "store", .bears_reorder = true},
+    {&raftpb__not_member__descriptor, store_on_not_member, "store"},
     {&raftpb__disk_state__descriptor, store_on_disk_state, "disk"},
     {&raftpb__disk_entries__descriptor, store_on_disk_entries, "disk"},
     {&raftpb__disk_synced__descriptor, store_on_disk_synced, "disk"},
@@ -292,6 +319,10 @@ static const handler_t handlers[] = {
 const config_field_t store_config[] = {
     {"dataDir", CONFIG_STRING, offsetof(store_args_t, data_dir), 0, 0, "folder of the database"},
     {"member", CONFIG_STRING, offsetof(store_args_t, member), 0, 0, "name of this member"},
+    {"members", CONFIG_STRINGS, offsetof(store_args_t, members), 0, 0,
+     "members that the cluster begins with; none: this one alone"},
+    {"join", CONFIG_BOOL, offsetof(store_args_t, join), 0, 0,
+     "a new member of a cluster that exists: waits until it is added"},
     {"electionTimeout", CONFIG_DURATION_MS, offsetof(store_args_t, election_timeout_ms), 10,
      60 * 1000, "silence of the leader that starts an election"},
     {"heartbeat", CONFIG_DURATION_MS, offsetof(store_args_t, heartbeat_ms), 1, 10 * 1000,
@@ -314,6 +345,5 @@ const actor_def_t store_actor = {
     .on_timer = on_timer,
     .stop = stop,
     .mailbox_max = 32 * 1024,
-    .bears_reorder = false,
     .starts_unready = true,
 };

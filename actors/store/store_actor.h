@@ -24,6 +24,10 @@ typedef struct {
     err_t (*open_kv)(void *arg, kv_t **ret_kv, why_t *why);
     void (*close_kv)(void *arg, kv_t **kv);
     void *kv_arg;
+    // Whom the cluster began with, this member among them; empty: it alone. Once a configuration
+    // stands in the log, that rules.
+    config_strings_t members;
+    bool join;                   // begins as nobody's member, and waits until the others add it
     int64_t election_timeout_ms; // 0: RAFT_ELECTION_TIMEOUT_DEFAULT_MS
     int64_t heartbeat_ms;        // 0: RAFT_HEARTBEAT_DEFAULT_MS
     // History older than this may be compacted away by the leader; 0: 10 minutes; < 0: never.

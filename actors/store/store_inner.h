@@ -1,5 +1,6 @@
 // store_inner - what the files of the store actor share; nobody outside actors/store includes it.
 #pragma once
+#include "actors/store/entries.h"
 #include "actors/store/store_actor.h"
 #include "runtime/base/map.h"
 #include "runtime/base/vec.h"
@@ -14,14 +15,28 @@ typedef enum {
     STORE_RUNNING,
 } store_phase_t;
 
-// Something to be put into the log, and an entry of it that is not applied yet.
+// Another member, by the name that some configuration gave it. Kept also when it is removed.
 typedef struct {
-    raft_index_t index;
-    raft_term_t term;
-    uint8_t kind;     // machine_kind_t
-    blob_t *data;     // owned reference; NULL: none
-    caller_t *caller; // owned; NULL: nobody waits
-} entry_t;
+    raft_id_t id;
+    char *name, *address; // owned; "store/NAME"
+    // The leader's: what it is to get (peers.c).
+    VEC(raft_message_t) queue; // APPENDs that wait for contents or for room
+    raft_index_t end;          // last entry that was queued or sent
+    VEC(struct {
+        raft_index_t last;
+        uint64_t bytes;
+    })
+    sent; // not yet acknowledged
+    uint64_t sent_bytes;
+    int64_t progress_ms; // when something was sent or acknowledged last
+    uint64_t read_ask;   // contents are being read back from the log; 0: nothing
+} member_t;
+
+// A message that promises what is not durable yet.
+typedef struct {
+    uint64_t after_write;
+    raft_message_t message; // without entries
+} held_message_t;
 
 // A read that waits for its turn.
 typedef struct {
@@ -46,7 +61,7 @@ typedef struct {
 
 enum { SYNC_SAMPLES = 512 };
 enum { TIMER_RAFT = 1, TIMER_RETRY, TIMER_LEASES, TIMER_PROGRESS, TIMER_HISTORY };
-enum { TAG_RECOVER = 1, TAG_READ };
+enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER };
 
 typedef struct {
     const store_args_t *args;
@@ -61,12 +76,17 @@ typedef struct {
     raft_t *raft;
     raft_out_t out;
     raft_options_t raft_options;
-    trail_t trail; // of the log, while starting
+    trail_t trail;       // of the log, while starting
+    raft_index_t loaded; // newest entry read while starting
+
+    raft_id_t id;
+    VEC(member_t) members;    // all but ourselves
+    VEC(held_message_t) held; // ascending writes
+    bool is_removed;          // the others have gone on without us
 
     VEC(entry_t) proposals; // of this round
-    VEC(entry_t) entries;   // (applied, last], from entries_head on
-    size_t entries_head;
-    uint64_t proposal_bytes; // in both
+    uint64_t proposal_bytes;
+    entries_t entries;
     VEC(pending_read_t) reads;
     uint64_t read_last;
     raft_index_t apply_to;
@@ -95,6 +115,7 @@ static inline bool store_leads(const store_t *s) {
 // ---- store_actor.c ------------------------------------------------------------------------------
 void store_die(actor_t *me, err_t err, const char *why);
 void store_propose(actor_t *me, uint8_t kind, blob_t *data, caller_t *caller); // both taken
+void store_refuse_follower(actor_t *me, const message_t *msg);                 // names the leader
 
 // ---- consensus.c --------------------------------------------------------------------------------
 void store_ask_disk(actor_t *me);
@@ -104,8 +125,42 @@ void store_on_disk_synced(actor_t *me, const message_t *msg, const void *body);
 void store_on_disk_failed(actor_t *me, const message_t *msg, const void *body);
 void store_tick(actor_t *me);
 void store_propose_all(actor_t *me);
+void store_propose_config(actor_t *me, blob_t *packed, const raft_config_t *config,
+                          caller_t *caller); // packed and caller taken
 void store_begin_reads(actor_t *me);
 void store_keep_log_short(actor_t *me);
+
+void store_step(actor_t *me, const raft_event_t *event, const Raftpb__Message *source);
+raft_event_t store_event(actor_t *me, raft_event_type_t type);
+
+// ---- peers.c ------------------------------------------------------------------------------------
+void store_on_message(actor_t *me, const message_t *msg, const void *body);
+void store_on_append(actor_t *me, const message_t *msg, const void *body);
+void store_on_not_member(actor_t *me, const message_t *msg, const void *body);
+void store_on_peer_entries(actor_t *me, const message_t *msg, const Raftpb__DiskEntries *read);
+void store_on_peer_read_failed(actor_t *me, const message_t *msg);
+void store_send_messages(actor_t *me);                   // what the core's last step says
+void store_release_messages(actor_t *me, uint64_t upto); // this write is durable
+void store_drop_appends(store_t *s);                     // we lead no more
+void store_forget_peer(store_t *s, const char *address); // what was sent to it is lost
+
+// ---- members.c ----------------------------------------------------------------------------------
+member_t *store_member(store_t *s, raft_id_t id); // NULL: unknown, or ourselves
+const char *store_member_name(store_t *s, raft_id_t id);
+void store_know_member(actor_t *me, const char *name);
+void store_forget_members(store_t *s);
+// The configuration of a packed entry; its names are known from then on.
+err_t store_learn_config(actor_t *me, bytes_t packed, raft_config_t *ret_config,
+                         why_t *why) MUST_USE;
+err_t store_first_config(actor_t *me, raft_config_t *ret_config, why_t *why) MUST_USE;
+Store__MemberReply *store_member_reply(actor_t *me); // the arena's
+raft_id_t store_best_successor(actor_t *me);
+void store_fill_members(actor_t *me, Store__PeerStatus ***ret_members, size_t *ret_len);
+void store_on_member_list(actor_t *me, const message_t *msg, const void *body);
+void store_on_member_add(actor_t *me, const message_t *msg, const void *body);
+void store_on_member_promote(actor_t *me, const message_t *msg, const void *body);
+void store_on_member_remove(actor_t *me, const message_t *msg, const void *body);
+void store_on_transfer(actor_t *me, const message_t *msg, const void *body);
 
 // ---- apply.c ------------------------------------------------------------------------------------
 void store_apply(actor_t *me);

@@ -236,7 +236,18 @@ void mvcc_destroy(mvcc_t **mvcc) {
 }
 
 const meta_t *mvcc_meta(const mvcc_t *mvcc) { return &mvcc->meta; }
-void mvcc_note_config(mvcc_t *mvcc, uint64_t index) { mvcc->meta.config_index = index; }
+
+void mvcc_note_config(mvcc_t *m, uint64_t index, bytes_t packed) {
+    m->meta.config_index = index;
+    if (packed.len == 0) return;
+    uint8_t *copy = arena_dup(&m->batch, packed.at, packed.len);
+    mvcc_put_op(m, keys_config(), (bytes_t){copy, packed.len});
+}
+
+err_t mvcc_config(mvcc_t *m, arena_t *arena, bytes_t *ret_packed, why_t *why) {
+    return kv_get(m->kv, keys_config(), arena, ret_packed, why);
+}
+
 void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id) { mvcc->meta.cluster_id = cluster_id; }
 
 err_t mvcc_flushed(mvcc_t *m, meta_t *ret_meta, why_t *why) {

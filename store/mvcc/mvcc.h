@@ -62,7 +62,8 @@ err_t mvcc_lease_revoke(mvcc_t *mvcc, int64_t lease, why_t *why) MUST_USE;
 // History at or before `revision` may be forgotten, but for what is still current there.
 // ERR_COMPACTED, ERR_FUTURE_REVISION.
 err_t mvcc_compact(mvcc_t *mvcc, revision_t revision, why_t *why) MUST_USE;
-void mvcc_note_config(mvcc_t *mvcc, uint64_t index);
+// Who the members are (packed raft.Config), as of entry `index`.
+void mvcc_note_config(mvcc_t *mvcc, uint64_t index, bytes_t packed);
 void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id);
 // All of the entry `index` is applied. Then the next, or the commit.
 void mvcc_entry_done(mvcc_t *mvcc, uint64_t index, uint64_t term);
@@ -71,6 +72,9 @@ err_t mvcc_commit(mvcc_t *mvcc, why_t *why) MUST_USE;
 // Forget what compaction allowed, at most `changes_max` changes looked at; more: there is more to
 // do. Not part of the replicated state: each member does it when it has time.
 err_t mvcc_prune(mvcc_t *mvcc, size_t changes_max, bool *ret_more, why_t *why) MUST_USE;
+
+// The newest configuration applied; ret_packed->at NULL: none was ever in the log.
+err_t mvcc_config(mvcc_t *mvcc, arena_t *arena, bytes_t *ret_packed, why_t *why) MUST_USE;
 
 // ---- reading ------------------------------------------------------------------------------------
 err_t mvcc_range(mvcc_t *mvcc, arena_t *arena, const Store__RangeRequest *range,
