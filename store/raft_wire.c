@@ -18,14 +18,19 @@ err_t raft_wire_get_config(arena_t *arena, bytes_t packed, raft_config_t *ret_co
     raft_config_t config = {.len = from->n_members};
     for (size_t i = 0; i < config.len; i++) {
         const Raftpb__Member *m = from->members[i];
-        config.members[i] =
-            (raft_member_t){m->id, m->learner ? RAFT_MEMBER_LEARNER : RAFT_MEMBER_VOTER};
+        raft_member_role_t role = m->learner   ? RAFT_MEMBER_LEARNER
+                                  : m->witness ? RAFT_MEMBER_WITNESS
+                                               : RAFT_MEMBER_VOTER;
+        config.members[i] = (raft_member_t){m->id, role};
+        if (m->learner && m->witness)
+            return why_set(why, ERR_MALFORMED, "member %llu is both learner and witness",
+                           (unsigned long long)m->id);
         if (m->id == 0 || raft_config_find(&config, m->id) != &config.members[i])
             return why_set(why, ERR_MALFORMED, "a configuration with member %llu twice, or 0",
                            (unsigned long long)m->id);
     }
-    if (raft_config_voters(&config) == 0)
-        return why_set(why, ERR_MALFORMED, "a configuration without a voter");
+    if (!raft_config_is_valid(&config))
+        return why_set(why, ERR_MALFORMED, "a configuration without a voter, or of two witnesses");
     *ret_config = config;
     return ERR_OK;
 }
@@ -78,6 +83,8 @@ err_t raft_wire_get(arena_t *arena, const Raftpb__Message *from, raft_message_t 
         .hint_index = from->hint_index,
         .hint_term = from->hint_term,
         .round = from->round,
+        .everywhere = from->everywhere,
+        .full = from->full,
     };
     return ERR_OK;
 }
@@ -99,6 +106,8 @@ Raftpb__Message *raft_wire_put(arena_t *arena, const raft_message_t *message, ui
     to->hint_index = message->hint_index;
     to->hint_term = message->hint_term;
     to->round = message->round;
+    to->everywhere = message->everywhere;
+    to->full = message->full;
     to->cluster_id = cluster_id;
     return to;
 }

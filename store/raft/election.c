@@ -10,6 +10,8 @@ void raft_reset_election(raft_t *r) {
     // Spread over [T, 2T): two members rarely stand at once (§3.4).
     int64_t spread = (int64_t)(r->dice % (uint64_t)r->election_timeout_ms);
     r->election_deadline_ms = r->now_ms + r->election_timeout_ms + spread;
+    // A witness lets those go first that have something to serve.
+    if (r->witness) r->election_deadline_ms += r->election_timeout_ms;
 }
 
 bool raft_hears_leader(const raft_t *r) {
@@ -23,6 +25,7 @@ void raft_become_follower(raft_t *r, raft_term_t term, raft_id_t leader) {
     if (term > r->hard.term) {
         r->hard = (raft_hard_t){.term = term};
         r->hard_changed = true;
+        r->agreed = 0;
     }
     if (r->role == RAFT_LEADER) raft_fail_reads(r);
     r->role = RAFT_FOLLOWER;
@@ -62,6 +65,7 @@ void raft_campaign(raft_t *r, bool transfer) {
     r->leader = 0;
     r->hard = (raft_hard_t){.term = r->hard.term + 1, .vote = r->id};
     r->hard_changed = true;
+    r->agreed = 0;
     begin_votes(r);
     ask_for_votes(r, RAFT_VOTE, r->hard.term, transfer);
 }
@@ -98,7 +102,8 @@ static bool is_up_to_date(const raft_t *r, const raft_message_t *m) {
 }
 
 void raft_recv_pre_vote(raft_t *r, const raft_message_t *m) {
-    bool ok = m->term > r->hard.term && is_up_to_date(r, m) && !raft_hears_leader(r);
+    bool ok =
+        m->term > r->hard.term && is_up_to_date(r, m) && !raft_hears_leader(r) && !raft_is_bound(r);
     raft_message_t *reply = raft_send(r, RAFT_PRE_VOTE_REPLY, m->from);
     reply->ok = ok;
     if (ok) reply->term = m->term;
@@ -107,7 +112,7 @@ void raft_recv_pre_vote(raft_t *r, const raft_message_t *m) {
 void raft_recv_vote(raft_t *r, const raft_message_t *m) {
     assert(m->term == r->hard.term);
     bool free_to_vote = r->hard.vote == m->from || (r->hard.vote == 0 && r->leader == 0);
-    bool ok = free_to_vote && is_up_to_date(r, m);
+    bool ok = free_to_vote && is_up_to_date(r, m) && (m->transfer || !raft_is_bound(r));
     if (ok && r->hard.vote == 0) {
         r->hard.vote = m->from;
         r->hard_changed = true;
@@ -128,6 +133,6 @@ void raft_recv_vote_reply(raft_t *r, const raft_message_t *m) {
 }
 
 void raft_recv_timeout_now(raft_t *r) {
-    if (r->role == RAFT_LEADER || !raft_is_voter(r, r->id)) return;
+    if (r->role == RAFT_LEADER || r->witness || !raft_is_voter(r, r->id)) return;
     raft_campaign(r, true);
 }

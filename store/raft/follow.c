@@ -7,6 +7,7 @@ static void hear_leader(raft_t *r, raft_id_t leader) {
     r->leader = leader;
     r->leader_heard_ms = r->now_ms;
     r->has_heard_leader = true;
+    raft_bind(r);
     raft_reset_election(r);
 }
 
@@ -24,14 +25,14 @@ static void refuse(raft_t *r, const raft_message_t *m) {
     reply->hint_term = trail_term(&r->trail, reply->hint_index);
 }
 
-// Append entries[from ..], whose first belongs at `index`.
-static void take_over(raft_t *r, const raft_message_t *m, uint64_t from, raft_index_t index) {
+// Append the entries from index to last.
+static void take_over(raft_t *r, const raft_message_t *m, raft_index_t index, raft_index_t last) {
     if (index <= r->trail.last) raft_log_truncate(r, index);
-    r->out->append_from = from;
-    for (uint64_t i = from; i < m->entries_len; i++) {
-        raft_log_append(r, m->entries[i].term, 1);
-        if (m->entries[i].kind == RAFT_ENTRY_CONFIG)
-            raft_configs_push(r, r->trail.last, m->entries[i].config);
+    r->out->append_from = index - m->prev_index - 1;
+    for (; index <= last; index++) {
+        const raft_entry_t *entry = &m->entries[index - m->prev_index - 1];
+        raft_log_append(r, entry->term, 1);
+        if (entry->kind == RAFT_ENTRY_CONFIG) raft_configs_push(r, index, entry->config);
     }
 }
 
@@ -56,24 +57,34 @@ void raft_recv_append(raft_t *r, const raft_message_t *m) {
         refuse(r, m);
         return;
     }
+    // A witness at its limit takes what it has room for; what it has already needs none.
     raft_index_t last = m->prev_index + m->entries_len;
-    for (uint64_t i = 0; i < m->entries_len; i++) {
-        raft_index_t index = m->prev_index + 1 + i;
+    if (last > r->trail.last) last = r->trail.last + raft_witness_room(r, last - r->trail.last);
+    for (raft_index_t index = m->prev_index + 1; index <= last; index++) {
+        raft_term_t term = m->entries[index - m->prev_index - 1].term;
         if (index <= r->commit) continue;
-        if (index <= r->trail.last && trail_term(&r->trail, index) == m->entries[i].term) continue;
-        take_over(r, m, i, index);
+        if (index <= r->trail.last && trail_term(&r->trail, index) == term) continue;
+        take_over(r, m, index, last);
         break;
     }
+    if (last > r->agreed) r->agreed = last;
     learn_commit(r, m->commit < last ? m->commit : last);
     raft_message_t *reply = raft_send(r, RAFT_APPEND_REPLY, m->from);
     reply->ok = true;
     reply->prev_index = m->prev_index;
     reply->match_index = last > r->commit ? last : r->commit;
+    reply->full = raft_is_full(r);
 }
 
 void raft_recv_heartbeat(raft_t *r, const raft_message_t *m) {
     if (r->role == RAFT_LEADER) return;
     hear_leader(r, m->from);
     learn_commit(r, m->commit);
-    raft_send(r, RAFT_HEARTBEAT_REPLY, m->from)->round = m->round;
+    if (m->everywhere > r->everywhere) r->everywhere = m->everywhere;
+    // What is committed stands in the leader's log too (leader completeness).
+    raft_index_t agreed = r->agreed > r->commit ? r->agreed : r->commit;
+    raft_message_t *reply = raft_send(r, RAFT_HEARTBEAT_REPLY, m->from);
+    reply->round = m->round;
+    reply->last_index = agreed;
+    reply->match_index = agreed < r->durable ? agreed : r->durable;
 }

@@ -39,7 +39,7 @@ void raft_message_print(const raft_message_t *m, text_t *out) {
         break;
     case RAFT_APPEND_REPLY:
         if (m->ok)
-            text_addf(out, " match %llu", LLU(m->match_index));
+            text_addf(out, " match %llu%s", LLU(m->match_index), m->full ? ", full" : "");
         else
             text_addf(out, " refused %llu, try %llu/t%llu", LLU(m->prev_index), LLU(m->hint_index),
                       LLU(m->hint_term));
@@ -47,7 +47,10 @@ void raft_message_print(const raft_message_t *m, text_t *out) {
     case RAFT_HEARTBEAT:
         text_addf(out, " commit %llu round %llu", LLU(m->commit), LLU(m->round));
         break;
-    case RAFT_HEARTBEAT_REPLY: text_addf(out, " round %llu", LLU(m->round)); break;
+    case RAFT_HEARTBEAT_REPLY:
+        text_addf(out, " round %llu has %llu", LLU(m->round), LLU(m->match_index));
+        if (m->last_index > m->match_index) text_addf(out, ", unsynced %llu", LLU(m->last_index));
+        break;
     case RAFT_TIMEOUT_NOW: break;
     }
     if (m->after_write) text_addf(out, " (after write %llu)", LLU(m->after_write));

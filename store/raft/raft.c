@@ -1,75 +1,6 @@
 // Life, the dispatch of events, and what all parts of the core share.
 #include "store/raft/raft_state.h"
 
-// ---- members ------------------------------------------------------------------------------------
-const raft_member_t *raft_config_find(const raft_config_t *c, raft_id_t id) {
-    for (size_t i = 0; i < c->len; i++)
-        if (c->members[i].id == id) return &c->members[i];
-    return NULL;
-}
-
-size_t raft_config_voters(const raft_config_t *c) {
-    size_t voters = 0;
-    for (size_t i = 0; i < c->len; i++) voters += c->members[i].role == RAFT_MEMBER_VOTER;
-    return voters;
-}
-
-static bool is_voter_of(const raft_config_t *c, raft_id_t id) {
-    const raft_member_t *member = raft_config_find(c, id);
-    return member && member->role == RAFT_MEMBER_VOTER;
-}
-
-bool raft_config_can_follow(const raft_config_t *from, const raft_config_t *to) {
-    if (to->len == 0 || to->len > RAFT_MEMBERS_MAX || raft_config_voters(to) == 0) return false;
-    size_t differ = 0;
-    for (size_t i = 0; i < to->len; i++) {
-        raft_id_t id = to->members[i].id;
-        if (id == 0 || raft_config_find(to, id) != &to->members[i]) return false;
-        differ += is_voter_of(to, id) != is_voter_of(from, id);
-    }
-    for (size_t i = 0; i < from->len; i++)
-        if (!raft_config_find(to, from->members[i].id))
-            differ += is_voter_of(from, from->members[i].id);
-    return differ <= 1; // any two majorities overlap (dissertation §4.1)
-}
-
-const raft_config_t *raft_config_now(const raft_t *r) {
-    return &r->configs.at[r->configs.len - 1].config;
-}
-bool raft_is_voter(const raft_t *r, raft_id_t id) { return is_voter_of(raft_config_now(r), id); }
-size_t raft_quorum(const raft_t *r) { return raft_config_voters(raft_config_now(r)) / 2 + 1; }
-
-peer_t *raft_find_peer(raft_t *r, raft_id_t id) {
-    for (size_t i = 0; i < r->peers.len; i++)
-        if (r->peers.at[i].id == id) return &r->peers.at[i];
-    return NULL;
-}
-
-// Keep what is known of those who stay. A newcomer is probed with the log's last entry (the one
-// that names it): there is always something to send, and its answer says where it stands.
-static void sync_peers(raft_t *r) {
-    const raft_config_t *config = raft_config_now(r);
-    for (size_t i = r->peers.len; i-- > 0;)
-        if (!raft_config_find(config, r->peers.at[i].id)) vec_remove(&r->peers, i);
-    for (size_t i = 0; i < config->len; i++) {
-        raft_id_t id = config->members[i].id;
-        if (id == r->id || raft_find_peer(r, id)) continue;
-        raft_index_t next = r->trail.last > 0 ? r->trail.last : 1;
-        vec_push(&r->peers, ((peer_t){.id = id, .next = next, .heard_ms = r->now_ms}));
-    }
-}
-
-void raft_configs_push(raft_t *r, raft_index_t index, const raft_config_t *config) {
-    vec_push(&r->configs, ((config_at_t){index, *config}));
-    sync_peers(r);
-}
-
-void raft_configs_truncate(raft_t *r, raft_index_t from) {
-    size_t before = r->configs.len;
-    while (r->configs.len > 1 && r->configs.at[r->configs.len - 1].index >= from) r->configs.len--;
-    if (r->configs.len != before) sync_peers(r);
-}
-
 // ---- out ----------------------------------------------------------------------------------------
 static void out_reset(raft_out_t *out) {
     raft_out_t kept = *out;
@@ -78,11 +9,19 @@ static void out_reset(raft_out_t *out) {
     out->messages.cap = kept.messages.cap;
     out->reads.at = kept.reads.at;
     out->reads.cap = kept.reads.cap;
+    out->snapshots.at = kept.snapshots.at;
+    out->snapshots.cap = kept.snapshots.cap;
 }
 
 void raft_out_done(raft_out_t *out) {
     vec_done(&out->messages);
     vec_done(&out->reads);
+    vec_done(&out->snapshots);
+}
+
+void raft_refuse(raft_t *r, err_t err, const char *why) {
+    r->out->refused = err;
+    r->out->why = why;
 }
 
 raft_message_t *raft_send(raft_t *r, raft_message_type_t type, raft_id_t to) {
@@ -103,6 +42,7 @@ void raft_log_truncate(raft_t *r, raft_index_t from) {
     raft_configs_truncate(r, from);
     r->out->truncate_from = from;
     if (r->durable >= from) r->durable = from - 1;
+    if (r->agreed >= from) r->agreed = from - 1;
     for (size_t i = 0; i < r->writes.len; i++)
         if (r->writes.at[i].last >= from) r->writes.at[i].last = from - 1;
 }
@@ -127,17 +67,16 @@ static void date_messages(raft_t *r) {
 
 static void finish(raft_t *r) {
     raft_out_t *out = r->out;
-    if (r->hard_changed || out->append_len || out->truncate_from) {
+    if (r->hard_changed || out->append_len || out->truncate_from || out->begin_after) {
         out->write = ++r->write_last;
         out->has_hard = r->hard_changed;
         out->hard = r->hard;
         if (r->hard_changed) r->write_hard = out->write;
-        vec_push(&r->writes,
-                 ((write_t){out->write, r->trail.last, r->hard_changed ? r->hard.term : 0}));
+        vec_push(&r->writes, ((write_t){out->write, r->trail.last, r->now_ms}));
         r->hard_changed = false;
     }
     date_messages(r);
-    out->apply_to = raft_apply_limit(r);
+    out->apply_to = r->witness ? 0 : raft_apply_limit(r);
 }
 
 // ---- events -------------------------------------------------------------------------------------
@@ -153,14 +92,17 @@ static void on_synced(raft_t *r, uint64_t write) {
     r->writes.len -= done;
     if (write > r->write_synced) r->write_synced = write;
     if (r->role == RAFT_CANDIDATE) raft_count_votes(r); // our own vote may count now
-    if (r->role == RAFT_LEADER) raft_advance_commit(r);
+    raft_advance_commit(r);
 }
 
 static void on_tick(raft_t *r) {
     if (r->role == RAFT_LEADER) {
-        if (r->transfer_to && r->now_ms >= r->transfer_deadline_ms) r->transfer_to = 0;
+        raft_consider_heir(r);
         if (r->now_ms >= r->election_deadline_ms) raft_check_quorum(r);
-        if (r->role == RAFT_LEADER && r->now_ms >= r->heartbeat_deadline_ms) raft_heartbeat(r);
+        if (r->role == RAFT_LEADER && r->now_ms >= r->heartbeat_deadline_ms) {
+            raft_heartbeat(r);
+            raft_weigh_witness(r);
+        }
         return;
     }
     if (r->now_ms < r->election_deadline_ms) return;
@@ -175,7 +117,8 @@ static void on_tick(raft_t *r) {
 static bool accept_newer_term(raft_t *r, const raft_message_t *m) {
     if (m->type == RAFT_PRE_VOTE) return true;
     if (m->type == RAFT_PRE_VOTE_REPLY && m->ok) return true; // bears the term we asked about
-    if (m->type == RAFT_VOTE && !m->transfer && raft_hears_leader(r)) return false;
+    bool unasked = m->type == RAFT_VOTE && !m->transfer;
+    if (unasked && (raft_hears_leader(r) || raft_is_bound(r))) return false;
     bool from_leader = m->type == RAFT_APPEND || m->type == RAFT_HEARTBEAT;
     raft_become_follower(r, m->term, from_leader ? m->from : 0);
     return true;
@@ -213,20 +156,13 @@ static void on_message(raft_t *r, const raft_message_t *m) {
     }
 }
 
-static void on_cut(raft_t *r, raft_index_t up_to) {
-    assert(up_to <= raft_apply_limit(r));
-    if (up_to <= r->trail.base) return;
-    trail_cut(&r->trail, up_to);
-    // The configuration in force at the new base stays as the oldest.
-    while (r->configs.len > 1 && r->configs.at[1].index <= up_to) vec_remove(&r->configs, 0);
-}
-
 void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out) {
     assert(raft && event && out);
     assert(event->now_ms >= raft->now_ms);
     raft_role_t role = raft->role;
     raft_term_t term = raft->hard.term;
     raft_id_t leader = raft->leader;
+    raft_index_t config_index = raft_config_index(raft);
     out_reset(out);
     raft->out = out;
     raft->now_ms = event->now_ms;
@@ -238,32 +174,51 @@ void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out) {
     case RAFT_EVENT_PROPOSE: raft_propose(raft, event->entries, event->entries_len); break;
     case RAFT_EVENT_READ: raft_read(raft, event->read); break;
     case RAFT_EVENT_TRANSFER: raft_transfer(raft, event->transfer_to); break;
-    case RAFT_EVENT_CUT: on_cut(raft, event->cut_to); break;
+    case RAFT_EVENT_CUT: raft_cut(raft, event->cut_to); break;
+    case RAFT_EVENT_INSTALLED: raft_installed(raft, &event->installed); break;
+    case RAFT_EVENT_SNAPSHOT_ENDED: raft_snapshot_ended(raft, event->snapshot_to); break;
     }
     finish(raft);
     out->role_changed = role != raft->role || term != raft->hard.term || leader != raft->leader;
+    out->config_changed = config_index != raft_config_index(raft);
     raft->out = NULL;
     raft_check(raft);
 }
 
 // ---- life ---------------------------------------------------------------------------------------
+static void take_options(raft_t *r, const raft_options_t *o) {
+    r->id = o->id;
+    r->election_timeout_ms =
+        o->election_timeout_ms ? o->election_timeout_ms : RAFT_ELECTION_TIMEOUT_DEFAULT_MS;
+    r->heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : RAFT_HEARTBEAT_DEFAULT_MS;
+    assert(r->heartbeat_ms < r->election_timeout_ms);
+    r->disk_stuck_ms = o->disk_stuck_ms ? o->disk_stuck_ms : RAFT_DISK_STUCK_DEFAULT_MS;
+    int64_t drift = o->drift_percent ? o->drift_percent : RAFT_DRIFT_DEFAULT_PERCENT;
+    // Both ends read their clocks in whole milliseconds: two less.
+    if (o->lease_reads) r->lease_ms = r->election_timeout_ms * 100 / (100 + drift) - 2;
+    assert(!o->lease_reads || r->lease_ms > 0);
+    r->witness = o->witness;
+    r->witness_entries_max =
+        o->witness_entries_max ? o->witness_entries_max : RAFT_WITNESS_ENTRIES_DEFAULT;
+    r->canary = o->canary;
+}
+
+static void take_trail(raft_t *r, const trail_t *trail) {
+    trail_init(&r->trail, trail->base, trail->base_term);
+    for (size_t i = 0; i < trail->runs.len; i++) {
+        bool is_last = i + 1 == trail->runs.len;
+        raft_index_t end = is_last ? trail->last : trail->runs.at[i + 1].first - 1;
+        trail_append(&r->trail, trail->runs.at[i].term, end - r->trail.last);
+    }
+}
+
 raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) {
     assert(options->id && options->trail);
     assert(options->applied <= options->trail->last && options->applied >= options->trail->base);
     raft_t *r = NEW(raft_t);
-    r->id = options->id;
-    r->election_timeout_ms = options->election_timeout_ms ? options->election_timeout_ms
-                                                          : RAFT_ELECTION_TIMEOUT_DEFAULT_MS;
-    r->heartbeat_ms = options->heartbeat_ms ? options->heartbeat_ms : RAFT_HEARTBEAT_DEFAULT_MS;
-    assert(r->heartbeat_ms < r->election_timeout_ms);
+    take_options(r, options);
+    take_trail(r, options->trail);
     r->hard = options->hard;
-    trail_init(&r->trail, options->trail->base, options->trail->base_term);
-    for (size_t i = 0; i < options->trail->runs.len; i++) {
-        bool is_last = i + 1 == options->trail->runs.len;
-        raft_index_t end =
-            is_last ? options->trail->last : options->trail->runs.at[i + 1].first - 1;
-        trail_append(&r->trail, options->trail->runs.at[i].term, end - r->trail.last);
-    }
     r->commit = options->applied;
     r->durable = r->trail.last;
     r->now_ms = now_ms;
@@ -272,8 +227,12 @@ raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) {
         raft_configs_push(r, 0, &options->config_before);
     raft_configs_push(r, options->config_index, &options->config);
     raft_reset_election(r);
-    // Alone there is nobody to wait for: stand at the first tick.
-    if (raft_is_voter(r, r->id) && raft_quorum(r) == 1) r->election_deadline_ms = now_ms;
+    // Alone there is nobody to wait for: stand at the first tick. Unless there were others: one of
+    // them may count on what we promised before we stopped.
+    bool first_alone = options->config_index == 0 && options->config.len == 1;
+    if (r->lease_ms && !first_alone) raft_bind(r);
+    if (raft_is_voter(r, r->id) && raft_quorum(r) == 1 && !raft_is_bound(r))
+        r->election_deadline_ms = now_ms;
     raft_check(r);
     return r;
 }
@@ -295,8 +254,8 @@ int64_t raft_deadline_ms(const raft_t *raft) {
     if (raft->peers.len == 0) return INT64_MAX; // nobody to beat to, no quorum to lose
     int64_t due = raft->election_deadline_ms;
     if (raft->heartbeat_deadline_ms < due) due = raft->heartbeat_deadline_ms;
-    if (raft->transfer_to && raft->transfer_deadline_ms < due) due = raft->transfer_deadline_ms;
-    return due;
+    int64_t hand_over_ms = raft_hand_over_due_ms(raft);
+    return hand_over_ms < due ? hand_over_ms : due;
 }
 
 raft_role_t raft_role(const raft_t *raft) { return raft->role; }
@@ -308,12 +267,17 @@ raft_index_t raft_apply_limit(const raft_t *raft) {
 }
 const trail_t *raft_trail(const raft_t *raft) { return &raft->trail; }
 const raft_config_t *raft_config(const raft_t *raft) { return raft_config_now(raft); }
+raft_index_t raft_config_index(const raft_t *raft) {
+    return raft->configs.at[raft->configs.len - 1].index;
+}
+raft_id_t raft_transferee(const raft_t *raft) { return raft->transfer_to; }
 
 bool raft_peer(const raft_t *raft, raft_id_t id, raft_peer_view_t *ret_view) {
     for (size_t i = 0; raft->role == RAFT_LEADER && i < raft->peers.len; i++) {
         const peer_t *peer = &raft->peers.at[i];
         if (peer->id != id) continue;
-        *ret_view = (raft_peer_view_t){peer->match, peer->next, peer->heard_ms};
+        *ret_view =
+            (raft_peer_view_t){peer->state, peer->match, peer->next, peer->heard_ms, peer->full};
         return true;
     }
     return false;
@@ -326,7 +290,8 @@ bool raft_is_settled(const raft_t *raft) {
 void raft_check(const raft_t *raft) {
     assert(raft->commit <= raft->trail.last);
     assert(raft->commit >= raft->trail.base);
-    assert(raft->durable <= raft->trail.last);
+    assert(raft->durable <= raft->trail.last && raft->durable >= raft->trail.base);
+    assert(raft->agreed <= raft->trail.last);
     assert(trail_last_term(&raft->trail) <= raft->hard.term);
     assert(raft->role != RAFT_LEADER || raft->leader == raft->id);
     assert(raft->role != RAFT_CANDIDATE || raft->hard.vote == raft->id);

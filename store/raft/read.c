@@ -1,5 +1,6 @@
 // ReadIndex (§6.4): a read is answered with the commit index of its arrival, once a majority has
-// answered a heartbeat that was sent after it. Reads that arrive together share the round.
+// answered a heartbeat that was sent after it. Reads that arrive together share the round. A leader
+// with a lease (lease.c) needs no round.
 #include "store/raft/raft_state.h"
 
 static void answer(raft_t *r, const read_t *read, bool ok) {
@@ -26,13 +27,14 @@ static uint64_t proven_round(const raft_t *r) {
 void raft_advance_reads(raft_t *r) {
     if (!raft_is_settled(r) || r->reads.len == 0) return;
     uint64_t proven = proven_round(r);
+    bool by_lease = raft_has_lease(r, r->now_ms) || r->canary == RAFT_CANARY_READ_WITHOUT_ROUND;
+    bool alone = raft_quorum(r) == 1 && raft_is_voter(r, r->id);
     size_t kept = 0;
     bool waiting = false, under_way = false;
     for (size_t i = 0; i < r->reads.len; i++) {
         read_t *read = &r->reads.at[i];
         if (read->index == 0) read->index = r->commit; // came before the term's first commit
-        bool alone = r->peers.len == 0;
-        if (alone || (read->round && read->round <= proven)) {
+        if (alone || by_lease || (read->round && read->round <= proven)) {
             answer(r, read, true);
             continue;
         }
@@ -45,7 +47,7 @@ void raft_advance_reads(raft_t *r) {
 }
 
 void raft_read(raft_t *r, uint64_t read) {
-    if (r->role != RAFT_LEADER) {
+    if (r->role != RAFT_LEADER || r->witness) {
         answer(r, &(read_t){.read = read}, false);
         return;
     }

@@ -207,7 +207,7 @@ static void take_messages(raft_cluster_t *c, member_t *m) {
         letter_t letter = {.m = m->out.messages.at[i]};
         if (letter.m.type == RAFT_APPEND && letter.m.entries_len)
             letter.entries = slots_copy(m->log.at + letter.m.prev_index, letter.m.entries_len);
-        bool canary = c->canary && (c->canary == RAFT_CANARY_VOTE_NOT_SYNCED
+        bool canary = c->canary && (c->canary == SHELL_VOTE_NOT_SYNCED
                                         ? letter.m.type == RAFT_VOTE_REPLY
                                         : letter.m.type == RAFT_APPEND_REPLY);
         if (letter.m.after_write && !canary)
@@ -242,8 +242,8 @@ static void step(raft_cluster_t *c, raft_id_t id, raft_event_t event, const slot
     raft_step(m->raft, &event, &m->out);
     if (m->out.write) take_write(m, slots);
     if (m->out.refused) say(c, "  %llu refuses: %s\n", LLU(id), err_text(m->out.refused));
-    if (m->out.snapshot_for)
-        say(c, "  %llu: %llu needs a snapshot\n", LLU(id), LLU(m->out.snapshot_for));
+    for (size_t i = 0; i < m->out.snapshots.len; i++)
+        say(c, "  %llu: %llu needs a snapshot\n", LLU(id), LLU(m->out.snapshots.at[i]));
     if (m->out.role_changed)
         say(c, "  %llu %s in term %llu\n", LLU(id), roles[raft_role(m->raft)],
             LLU(raft_term(m->raft)));

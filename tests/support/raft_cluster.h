@@ -24,7 +24,7 @@ typedef struct {
     double crash, partition;           // per step
     size_t steps;
     // Canaries: each breaks one promise of the shell or the core's rules; the checks must see it.
-    enum { RAFT_CANARY_NONE, RAFT_CANARY_VOTE_NOT_SYNCED, RAFT_CANARY_APPEND_NOT_SYNCED } canary;
+    enum { SHELL_IS_SOUND, SHELL_VOTE_NOT_SYNCED, SHELL_APPEND_NOT_SYNCED } canary;
 } raft_dice_t;
 // Plays a random run. False: a promise was broken; fault says which.
 bool raft_cluster_play(raft_cluster_t *c, uint64_t seed, const raft_dice_t *dice);

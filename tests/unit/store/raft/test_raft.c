@@ -94,12 +94,12 @@ static bool is_caught(int canary) {
 }
 Test(raft, canary_a_vote_that_was_not_synced_is_caught)
 {
-    cr_assert(is_caught(RAFT_CANARY_VOTE_NOT_SYNCED));
+    cr_assert(is_caught(SHELL_VOTE_NOT_SYNCED));
     ASSERT_NO_LEAKS();
 }
 Test(raft, canary_an_entry_acknowledged_before_its_sync_is_caught)
 {
-    cr_assert(is_caught(RAFT_CANARY_APPEND_NOT_SYNCED));
+    cr_assert(is_caught(SHELL_APPEND_NOT_SYNCED));
     ASSERT_NO_LEAKS();
 }
 Test(raft, canary_asserts_are_alive, .signal = SIGABRT)
