@@ -109,7 +109,7 @@ Test(tidy, includes_run_one_way)
 static bool is_core(const char *path) {
     if (!has_suffix(path, ".c") || below(path, "tests")) return false;
     return has_suffix(path, "_core.c") || has_suffix(path, "_plan.c") ||
-           has_suffix(path, "rules.c") || below(path, "store/raft") ||
+           has_suffix(path, "rules.c") || below(path, "store/raft") || below(path, "store/check") ||
            (below(path, "store/mvcc") && !strstr(path, "rocks"));
 }
 
