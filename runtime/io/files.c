@@ -18,6 +18,9 @@ err_t files_remove(files_t *files, const char *path, why_t *why) {
 err_t files_sync_dir(files_t *files, const char *dir, why_t *why) {
     return files->ops->sync_dir(files, dir, why);
 }
+err_t files_free_bytes(files_t *files, const char *dir, uint64_t *ret_bytes, why_t *why) {
+    return files->ops->free_bytes(files, dir, ret_bytes, why);
+}
 err_t files_lock(files_t *files, const char *path, file_t **ret_file, why_t *why) {
     return files->ops->lock(files, path, ret_file, why);
 }
@@ -36,6 +39,9 @@ err_t file_size(file_t *file, uint64_t *ret_bytes, why_t *why) {
 }
 err_t file_allocate(file_t *file, uint64_t bytes, why_t *why) {
     return file->files->ops->allocate(file, bytes, why);
+}
+err_t file_reserve(file_t *file, uint64_t bytes, why_t *why) {
+    return file->files->ops->reserve(file, bytes, why);
 }
 err_t file_write_at(file_t *file, uint64_t offset, bytes_t data, why_t *why) {
     assert(data.at || data.len == 0);

@@ -29,6 +29,8 @@ err_t files_list(files_t *files, const char *dir, arena_t *arena, const char ***
 err_t files_rename(files_t *files, const char *from, const char *to, why_t *why) MUST_USE;
 err_t files_remove(files_t *files, const char *path, why_t *why) MUST_USE; // ERR_NOT_FOUND
 err_t files_sync_dir(files_t *files, const char *dir, why_t *why) MUST_USE;
+// What may still be written on the folder's file system; UINT64_MAX: no limit is known.
+err_t files_free_bytes(files_t *files, const char *dir, uint64_t *ret_bytes, why_t *why) MUST_USE;
 // One holder of `path` (an empty file) at a time, until the file is closed or its process dies.
 // ERR_EXISTS when another holds it.
 err_t files_lock(files_t *files, const char *path, file_t **ret_file, why_t *why) MUST_USE;
@@ -44,6 +46,9 @@ err_t file_size(file_t *file, uint64_t *ret_bytes, why_t *why) MUST_USE;
 // Make it exactly `bytes` long, all zeros, blocks written (so that later writes only overwrite:
 // 130 µs instead of 220 for 2 KiB and a sync). ERR_DISK_FULL. Not durable before file_sync.
 err_t file_allocate(file_t *file, uint64_t bytes, why_t *why) MUST_USE;
+// Make it at least `bytes` long with blocks of its own, but none of them written: a place kept
+// free. ERR_DISK_FULL.
+err_t file_reserve(file_t *file, uint64_t bytes, why_t *why) MUST_USE;
 err_t file_write_at(file_t *file, uint64_t offset, bytes_t data, why_t *why) MUST_USE;
 // Reads up to len bytes; fewer only at the end of the file.
 err_t file_read_at(file_t *file, uint64_t offset, void *to, size_t len, size_t *ret_len,

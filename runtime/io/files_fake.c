@@ -188,6 +188,14 @@ static err_t fake_sync_dir(files_t *files, const char *dir, why_t *why) {
     return err;
 }
 
+static err_t fake_free_bytes(files_t *files, const char *dir, uint64_t *ret_bytes, why_t *why) {
+    fake_t *fake = fake_of(files);
+    *ret_bytes = !fake->capacity                ? UINT64_MAX
+                 : fake->used >= fake->capacity ? 0
+                                                : fake->capacity - fake->used;
+    return ERR_OK;
+}
+
 static err_t fake_open(files_t *files, const char *path, file_mode_t mode, file_t **ret_file,
                        why_t *why) {
     fake_t *fake = fake_of(files);
@@ -251,6 +259,18 @@ static err_t fake_allocate(file_t *file, uint64_t bytes, why_t *why) {
     return ERR_OK;
 }
 
+static err_t fake_reserve(file_t *file, uint64_t bytes, why_t *why) {
+    fake_t *fake = fake_of(file->files);
+    node_t *node = handle_of(file)->node;
+    err_t err = live(file, why);
+    if (err == ERR_OK) err = spend(fake, why);
+    uint64_t before = node->current_len;
+    if (err == ERR_OK) err = grow(fake, node, bytes, why);
+    if (err == ERR_OK && bytes > before)
+        vec_push(&node->unsynced, ((span_t){before, bytes - before, false}));
+    return err;
+}
+
 static err_t fake_write_at(file_t *file, uint64_t offset, bytes_t data, why_t *why) {
     fake_t *fake = fake_of(file->files);
     node_t *node = handle_of(file)->node;
@@ -312,11 +332,13 @@ static const files_ops_t fake_ops = {
     .rename = fake_rename,
     .remove = fake_remove,
     .sync_dir = fake_sync_dir,
+    .free_bytes = fake_free_bytes,
     .lock = fake_lock,
     .open = fake_open,
     .close = fake_close,
     .size = fake_size,
     .allocate = fake_allocate,
+    .reserve = fake_reserve,
     .write_at = fake_write_at,
     .read_at = fake_read_at,
     .sync = fake_sync,

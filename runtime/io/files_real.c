@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ZEROS_BYTES = 256 * 1024 }; // one write of file_allocate
@@ -74,6 +75,13 @@ static err_t real_sync_dir(files_t *files, const char *dir, why_t *why) {
     return ERR_OK;
 }
 
+static err_t real_free_bytes(files_t *files, const char *dir, uint64_t *ret_bytes, why_t *why) {
+    struct statvfs at;
+    if (statvfs(dir, &at) != 0) return why_errno(why, errno, "stat the file system of %s", dir);
+    *ret_bytes = (uint64_t)at.f_bavail * at.f_frsize;
+    return ERR_OK;
+}
+
 static err_t real_open(files_t *files, const char *path, file_mode_t mode, file_t **ret_file,
                        why_t *why) {
     static const int flags[] = {
@@ -130,13 +138,19 @@ static err_t real_write_at(file_t *file, uint64_t offset, bytes_t data, why_t *w
     return ERR_OK;
 }
 
-static err_t real_allocate(file_t *file, uint64_t bytes, why_t *why) {
-    static const uint8_t zeros[ZEROS_BYTES];
-    if (ftruncate(real_of(file)->fd, 0) != 0) return why_errno(why, errno, "empty %s", file->path);
+static err_t real_reserve(file_t *file, uint64_t bytes, why_t *why) {
     int code = posix_fallocate(real_of(file)->fd, 0, (off_t)bytes);
     if (code && code != EOPNOTSUPP && code != EINVAL)
         return why_errno(why, code, "allocate %llu bytes for %s", (unsigned long long)bytes,
                          file->path);
+    return ERR_OK;
+}
+
+static err_t real_allocate(file_t *file, uint64_t bytes, why_t *why) {
+    static const uint8_t zeros[ZEROS_BYTES];
+    if (ftruncate(real_of(file)->fd, 0) != 0) return why_errno(why, errno, "empty %s", file->path);
+    err_t reserved = real_reserve(file, bytes, why);
+    if (reserved != ERR_OK) return reserved;
     // Unwritten extents would turn each overwrite into a metadata change: write the zeros.
     for (uint64_t at = 0; at < bytes; at += ZEROS_BYTES) {
         size_t len = bytes - at < ZEROS_BYTES ? (size_t)(bytes - at) : ZEROS_BYTES;
@@ -177,11 +191,13 @@ static const files_ops_t real_ops = {
     .rename = real_rename,
     .remove = real_remove,
     .sync_dir = real_sync_dir,
+    .free_bytes = real_free_bytes,
     .lock = real_lock,
     .open = real_open,
     .close = real_close,
     .size = real_size,
     .allocate = real_allocate,
+    .reserve = real_reserve,
     .write_at = real_write_at,
     .read_at = real_read_at,
     .sync = real_sync,

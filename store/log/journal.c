@@ -47,14 +47,35 @@ static err_t write_header(file_t *file, const segment_header_t *header, why_t *w
     return file_write_at(file, 0, (bytes_t){bytes, sizeof bytes}, why);
 }
 
-// A file to write to: a spare one, else a new one of zeros; by the name it will bear.
+// A file of `bytes` zeros that waits as a spare. What did not become one whole is taken away, so
+// that a full disk is not filled by it.
+static err_t make_spare(journal_t *j, uint64_t bytes, why_t *why) {
+    CLEANUP(free_charp) char *new = str_printf("%s/new.seg", j->dir);
+    CLEANUP(free_charp) char *spare = spare_path(j, j->spare_next);
+    CLEANUP(file_close) file_t *file = NULL;
+    err_t err = files_open(j->files, new, FILE_OPEN_CREATE, &file, why);
+    if (err == ERR_OK) err = file_allocate(file, bytes, why);
+    if (err == ERR_OK) err = file_sync(file, why);
+    if (err == ERR_OK) err = files_rename(j->files, new, spare, why);
+    if (err != ERR_OK) {
+        err_t ignored = files_remove(j->files, new, NULL);
+        (void)ignored;
+        return err;
+    }
+    vec_push(&j->spares, j->spare_next++);
+    return ERR_OK;
+}
+
+// A spare file becomes the segment of that header and name; one of unusual size is made for it.
 static err_t take_file(journal_t *j, uint64_t bytes, const char *path,
                        const segment_header_t *header, file_t **ret_file, why_t *why) {
-    CLEANUP(free_charp) char *spare = NULL;
+    bool usual = bytes == j->options.segment_bytes;
+    err_t err = usual && j->spares.len ? ERR_OK : make_spare(j, bytes, why);
+    if (err != ERR_OK) return err;
+    size_t which = usual ? 0 : j->spares.len - 1;
+    CLEANUP(free_charp) char *spare = spare_path(j, j->spares.at[which]);
     CLEANUP(file_close) file_t *file = NULL;
-    bool recycled = j->spares.len && bytes == j->options.segment_bytes;
-    spare = recycled ? spare_path(j, j->spares.at[0]) : str_printf("%s/new.seg", j->dir);
-    err_t err = files_open(j->files, spare, FILE_OPEN_CREATE, &file, why);
+    err = files_open(j->files, spare, FILE_OPEN_WRITE, &file, why);
     uint64_t size = 0;
     if (err == ERR_OK) err = file_size(file, &size, why);
     if (err == ERR_OK && size != bytes) err = file_allocate(file, bytes, why);
@@ -64,9 +85,15 @@ static err_t take_file(journal_t *j, uint64_t bytes, const char *path,
     if (err == ERR_OK) err = files_rename(j->files, spare, path, why);
     if (err == ERR_OK) err = files_sync_dir(j->files, j->dir, why);
     if (err != ERR_OK) return err;
-    if (recycled) vec_remove(&j->spares, 0);
+    vec_remove(&j->spares, which);
     *ret_file = x_steal(&file);
     return ERR_OK;
+}
+
+// One record may be larger than segments are: then its own is as large as it needs.
+static uint64_t segment_bytes_for(const journal_t *j, uint64_t record_len) {
+    uint64_t least = RECORD_SEGMENT_HEADER_BYTES + record_len;
+    return least > j->options.segment_bytes ? least : j->options.segment_bytes;
 }
 
 static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
@@ -78,9 +105,7 @@ static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
                              .prev_term = trail_last_term(&j->trail),
                              .hard = j->hard,
                          }};
-    segment.bytes = j->options.segment_bytes;
-    if (segment.bytes < RECORD_SEGMENT_HEADER_BYTES + room)
-        segment.bytes = RECORD_SEGMENT_HEADER_BYTES + room;
+    segment.bytes = segment_bytes_for(j, room);
     CLEANUP(free_charp) char *path = path_of(j, segment.header.sequence);
     err_t err = take_file(j, segment.bytes, path, &segment.header, &segment.file, why);
     if (err != ERR_OK) return why_wrap(why, err, "begin log segment %s", path);
@@ -255,11 +280,18 @@ static bool is_segment_name(const char *name) {
     return strlen(name) == 20 && strspn(name, "0123456789abcdef") == 16 && has_suffix(name, ".seg");
 }
 
+// A crash ended the making of a spare.
+static err_t remove_unfinished(journal_t *j, why_t *why) {
+    CLEANUP(free_charp) char *path = str_printf("%s/new.seg", j->dir);
+    return files_remove(j->files, path, why);
+}
+
 static err_t recover(journal_t *j, const char **names, size_t len, why_t *why) {
     err_t err = ERR_OK;
     size_t segments = 0, seen = 0;
     for (size_t i = 0; i < len; i++) {
         segments += is_segment_name(names[i]);
+        if (streq(names[i], "new.seg")) err = remove_unfinished(j, why);
         if (!has_prefix(names[i], "spare-")) continue;
         uint64_t number = strtoull(names[i] + strlen("spare-"), NULL, 10);
         vec_push(&j->spares, number);
@@ -332,6 +364,11 @@ uint64_t journal_bytes(const journal_t *journal) {
     return bytes;
 }
 
+uint64_t journal_room(const journal_t *journal) {
+    uint64_t of_spare = journal->options.segment_bytes - RECORD_SEGMENT_HEADER_BYTES;
+    return last_segment(journal)->bytes - journal->end + journal->spares.len * of_spare;
+}
+
 // ---- appending ----------------------------------------------------------------------------------
 static err_t flush(journal_t *j, why_t *why) {
     if (j->buffer.len == 0) return ERR_OK;
@@ -374,10 +411,52 @@ static err_t add_record(journal_t *j, const record_t *record, why_t *why) {
     return ERR_OK;
 }
 
+// The files that the records will begin are there before the first of them is written: a full disk
+// then refuses all of them, and leaves the log as it was.
+static err_t have_files(journal_t *j, bool hard, const journal_entry_t *entries, size_t len,
+                        why_t *why) {
+    uint64_t at = j->end + (hard ? record_bytes(0) : 0), end = last_segment(j)->bytes;
+    size_t usual = at > end, unusual = 0;
+    if (usual) {
+        at = RECORD_SEGMENT_HEADER_BYTES + record_bytes(0);
+        end = j->options.segment_bytes;
+    }
+    for (size_t i = 0; i < len; i++) {
+        uint64_t bytes = record_bytes(entries[i].data.len);
+        bool cuts_back = i == 0 && entries[i].index <= last_segment(j)->header.prev_index;
+        if (cuts_back || at + bytes > end) {
+            at = RECORD_SEGMENT_HEADER_BYTES;
+            end = segment_bytes_for(j, bytes);
+            *(end == j->options.segment_bytes ? &usual : &unusual) += 1;
+        }
+        at += bytes;
+    }
+    err_t err = ERR_OK;
+    while (err == ERR_OK && j->spares.len < usual)
+        err = make_spare(j, j->options.segment_bytes, why);
+    uint64_t free_bytes = 0;
+    if (err == ERR_OK && unusual) err = files_free_bytes(j->files, j->dir, &free_bytes, why);
+    if (err == ERR_OK && unusual && free_bytes < unusual * 2 * RECORD_BODY_BYTES_MAX)
+        err = why_set(why, ERR_DISK_FULL, "no room for an entry larger than a segment");
+    return err == ERR_OK ? err : why_wrap(why, err, "extend log %s", j->dir);
+}
+
+err_t journal_reserve(journal_t *journal, bool *ret_made, why_t *why) {
+    *ret_made = false;
+    if (journal->broken || journal->spares.len >= JOURNAL_SPARES) return ERR_OK;
+    err_t err = make_spare(journal, journal->options.segment_bytes, why);
+    *ret_made = err == ERR_OK;
+    return err == ERR_OK ? err : why_wrap(why, err, "extend log %s", journal->dir);
+}
+
 err_t journal_append(journal_t *journal, const raft_hard_t *hard, const journal_entry_t *entries,
                      size_t len, why_t *why) {
     if (journal->broken) return why_set(why, ERR_IO, "the log failed before");
-    err_t err = ERR_OK;
+    err_t err = have_files(journal, hard != NULL, entries, len, why);
+    if (err != ERR_OK) {
+        journal->broken = err != ERR_DISK_FULL;
+        return err;
+    }
     if (hard) {
         assert(hard->term >= journal->hard.term);
         record_t record = {RECORD_HARD, 0, 0, hard->vote, hard->term, {0}};
@@ -460,7 +539,7 @@ err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, a
 // ---- cutting ------------------------------------------------------------------------------------
 static err_t retire_first(journal_t *j, why_t *why) {
     segment_t s = j->segments.at[0];
-    bool keep = j->spares.len < JOURNAL_SPARES_MAX && s.bytes == j->options.segment_bytes;
+    bool keep = j->spares.len < JOURNAL_SPARES && s.bytes == j->options.segment_bytes;
     CLEANUP(free_charp) char *path = path_of(j, s.header.sequence);
     CLEANUP(free_charp) char *spare = spare_path(j, j->spare_next);
     err_t err = keep ? files_rename(j->files, path, spare, why) : files_remove(j->files, path, why);

@@ -7,15 +7,18 @@
 // It is the only write-ahead log of the store: nothing is acknowledged before journal_sync has
 // covered it. It is never part of a snapshot (term and vote are in it). Over the files port, so
 // that the simulator runs this very code on a disk that loses and tears writes.
-// Belongs to one thread. After any error of append or sync the journal refuses all further work:
-// what the disk holds then is known only after opening it anew.
+// Belongs to one thread. After any error of append or sync (but ERR_DISK_FULL of append, which has
+// done nothing) the journal refuses all further work: what the disk holds then is known only after
+// opening it anew.
 #pragma once
 #include "runtime/io/files.h"
 #include "store/raft/raft.h"
 
 enum {
     JOURNAL_SEGMENT_BYTES_DEFAULT = 8 << 20, // zeroed at first start: 8 MiB take ~10 ms
-    JOURNAL_SPARES_MAX = 2,                  // more are deleted
+    // Files that wait to be written to. One of them is begun without delay when a segment is full;
+    // the other is what a full disk leaves for deletions, compaction and elections.
+    JOURNAL_SPARES = 2, // more are deleted
 };
 
 typedef struct journal journal_t;
@@ -48,13 +51,19 @@ raft_hard_t journal_hard(const journal_t *journal);
 uint64_t journal_cluster_id(const journal_t *journal);
 uint64_t journal_bytes(const journal_t *journal);      // of all segments, spares not counted
 uint64_t journal_torn_bytes(const journal_t *journal); // cut off when it was opened
+// Of records: what may be appended before another file must be made.
+uint64_t journal_room(const journal_t *journal);
 
 // ---- changes ------------------------------------------------------------------------------------
 // Hard state (NULL: as before), then entries; those whose index exists replace it and all after it.
-// Durable after the next journal_sync. ERR_DISK_FULL, ERR_IO: see above.
+// Durable after the next journal_sync. ERR_DISK_FULL: nothing was appended, and it may be tried
+// again when there is room. ERR_IO: see above.
 err_t journal_append(journal_t *journal, const raft_hard_t *hard, const journal_entry_t *entries,
                      size_t len, why_t *why) MUST_USE;
 err_t journal_sync(journal_t *journal, why_t *why) MUST_USE;
+// Make one spare file if fewer than JOURNAL_SPARES wait; made: there may be another to make. Takes
+// a segment's worth of writing, so: when nobody waits. ERR_DISK_FULL: all is as before.
+err_t journal_reserve(journal_t *journal, bool *ret_made, why_t *why) MUST_USE;
 // Read back entries [first, …], at least one, then as many as bytes_max allows; checksums are
 // checked. The arena's.
 err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, arena_t *arena,

@@ -191,7 +191,11 @@ err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     // same.
     mvcc_put_op(m, keys_meta(), keys_put_meta(&m->batch, &m->meta));
     err_t err = kv_write(m->kv, m->ops.at, m->ops.len, why);
-    for (size_t i = 0; err == ERR_OK && i < m->pending.len; i++)
+    if (err != ERR_OK) {
+        m->ops.len--;
+        return err;
+    }
+    for (size_t i = 0; i < m->pending.len; i++)
         heads_put(&m->heads, m->pending.at[i].change.key, &m->pending.at[i].change.head);
     vec_reset(&m->ops);
     vec_reset(&m->pending);

@@ -46,6 +46,7 @@ err_t mvcc_flushed(mvcc_t *mvcc, meta_t *ret_meta, why_t *why) MUST_USE;
 err_t mvcc_check_txn(const Store__TxnRequest *txn, why_t *why) MUST_USE;
 err_t mvcc_check_range(const Store__RangeRequest *range, why_t *why) MUST_USE;
 bool mvcc_txn_is_read_only(const Store__TxnRequest *txn);
+bool mvcc_txn_only_deletes(const Store__TxnRequest *txn); // whatever its compares say
 
 // ---- applying -----------------------------------------------------------------------------------
 // ERR_DEPOSED: the epoch is not this one; ERR_COMPACTED, ERR_FUTURE_REVISION: of a range in it;
@@ -67,6 +68,8 @@ void mvcc_note_config(mvcc_t *mvcc, uint64_t index, bytes_t packed);
 void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id);
 // All of the entry `index` is applied. Then the next, or the commit.
 void mvcc_entry_done(mvcc_t *mvcc, uint64_t index, uint64_t term);
+// ERR_DISK_FULL: what is pending stays so, and may be committed when there is room; until then
+// reads do not show it. Then nothing is to be pruned.
 err_t mvcc_commit(mvcc_t *mvcc, why_t *why) MUST_USE;
 
 // Forget what compaction allowed, at most `changes_max` changes looked at; more: there is more to

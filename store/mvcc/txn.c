@@ -80,18 +80,22 @@ err_t mvcc_check_txn(const Store__TxnRequest *txn, why_t *why) {
     return check_txn(txn, 1, &tally, why);
 }
 
-bool mvcc_txn_is_read_only(const Store__TxnRequest *txn) {
+static bool has_op(const Store__TxnRequest *txn, Store__Op__OpCase wanted) {
     Store__Op **lists[] = {txn->then, txn->else_};
     size_t lens[] = {txn->n_then, txn->n_else_};
     for (size_t list = 0; list < 2; list++) {
         for (size_t i = 0; i < lens[list]; i++) {
             const Store__Op *op = lists[list][i];
-            if (op->op_case == STORE__OP__OP_PUT || op->op_case == STORE__OP__OP_DELETE)
-                return false;
-            if (op->op_case == STORE__OP__OP_TXN && !mvcc_txn_is_read_only(op->txn)) return false;
+            if (op->op_case == wanted) return true;
+            if (op->op_case == STORE__OP__OP_TXN && has_op(op->txn, wanted)) return true;
         }
     }
-    return true;
+    return false;
+}
+
+bool mvcc_txn_only_deletes(const Store__TxnRequest *txn) { return !has_op(txn, STORE__OP__OP_PUT); }
+bool mvcc_txn_is_read_only(const Store__TxnRequest *txn) {
+    return mvcc_txn_only_deletes(txn) && !has_op(txn, STORE__OP__OP_DELETE);
 }
 
 // Does it look at more than single keys? Then walks must see the entries before it.

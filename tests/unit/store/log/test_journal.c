@@ -300,27 +300,42 @@ Test(journal, another_members_log_and_a_held_one_are_refused)
     ASSERT_NO_LEAKS();
 }
 
-Test(journal, a_full_disk_stops_it_and_what_was_synced_stays)
+// Nothing of a refused append is in the log, and what its spare files hold is still taken.
+Test(journal, a_full_disk_refuses_and_it_goes_on_when_there_is_room)
 {
     files_t *files = files_fake_new(1);
     journal_t *j = opened(files);
-    append(j, 1, 1, "one");
-    sync_it(j);
-    files_fake_set_capacity(files, SEGMENT + 100);
+    why_t why;
+    bool made = true;
+    while (made) cr_assert_eq(journal_reserve(j, &made, &why), ERR_OK);
+    uint64_t room = journal_room(j);
+    cr_assert_eq(room, 3 * (SEGMENT - 512));
+    files_fake_set_capacity(files, 1);
     char data[1000];
     memset(data, 'd', sizeof data);
     data[sizeof data - 1] = 0;
     err_t err = ERR_OK;
-    why_t why;
-    for (raft_index_t i = 2; err == ERR_OK && i < 20; i++) {
-        journal_entry_t e = {i, 1, 1, bytes_of_str(data)};
-        err = journal_append(j, NULL, &e, 1, &why);
+    raft_index_t last = 0;
+    while (err == ERR_OK) {
+        cr_assert_lt(last, 20);
+        journal_entry_t two[] = {{last + 1, 1, 1, bytes_of_str(data)},
+                                 {last + 2, 1, 1, bytes_of_str(data)}};
+        err = journal_append(j, NULL, two, 2, &why);
+        if (err == ERR_OK) last += 2;
     }
     cr_assert_eq(err, ERR_DISK_FULL, "%s", why.text);
-    cr_assert_eq(journal_sync(j, &why), ERR_IO);
+    cr_assert_geq(last, 8); // the spare files took them
+    cr_assert_eq(journal_trail(j)->last, last);
+    cr_assert_eq(journal_reserve(j, &made, &why), ERR_DISK_FULL);
+    sync_it(j);
+    cr_assert_eq(journal_cut(j, last, &why), ERR_OK);
+    append(j, last + 1, 1, "into a file that the cut gave back");
     files_fake_set_capacity(files, 0);
+    for (raft_index_t i = 2; i < 20; i++) append(j, last + i, 1, data);
+    sync_it(j);
     reopen(files, &j);
-    expect(j, 1, "one");
+    cr_assert_eq(journal_trail(j)->last, last + 19);
+    expect(j, last + 1, "into a file that the cut gave back");
     journal_close(&j);
     files_fake_destroy(&files);
     ASSERT_NO_LEAKS();
