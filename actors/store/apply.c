@@ -80,7 +80,7 @@ void store_apply(actor_t *me) {
         len++;
     }
     if (err == ERR_OK && len) err = mvcc_commit(s->mvcc, &why);
-    if (err != ERR_OK) {
+    if (err != ERR_OK && !store_stalls(me, err, why.text)) {
         store_die(me, err, why.text);
         return;
     }
@@ -89,6 +89,7 @@ void store_apply(actor_t *me) {
         answer(me, &applied[i]);
     }
     entries_apply(&s->entries, len, s->members.len > 0);
+    if (s->disk_space.stalled) return;
     announce(me);
     next = entries_next(&s->entries);
     if (next && next->index <= s->apply_to) actor_settle_again(me);
@@ -218,11 +219,11 @@ void store_keep_history(actor_t *me, bool by_timer) {
             store_propose(me, MACHINE_COMPACT, msg_blob(&body.base), NULL);
         }
     }
-    if (meta->pruned >= meta->compacted) return;
+    if (s->disk_space.stalled || meta->pruned >= meta->compacted) return;
     why_t why;
     bool more = false;
     err_t err = mvcc_prune(s->mvcc, PRUNE_CHANGES, &more, &why);
-    if (err != ERR_OK)
+    if (err != ERR_OK && !store_stalls(me, err, why.text))
         store_die(me, err, why.text);
     else if (more)
         actor_settle_again(me);

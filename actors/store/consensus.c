@@ -231,7 +231,10 @@ static void perform(actor_t *me, const Raftpb__Message *source) {
     follow_role(me);
     follow_log(s, source);
     store_send_messages(me);
-    if (s->out.write) write_to_disk(me);
+    if (s->out.write) {
+        write_to_disk(me);
+        store_note_write(me, s->out.write);
+    }
     if (s->out.apply_to > s->apply_to) s->apply_to = s->out.apply_to;
     take_reads(s);
 }
@@ -265,6 +268,7 @@ void store_on_disk_synced(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Raftpb__DiskSynced *synced = body;
     if (synced->session != actor_incarnation(me) || s->phase != STORE_RUNNING) return;
+    store_note_synced(me, synced->write, synced->log_room);
     s->sync_us[s->syncs++ % SYNC_SAMPLES] = (uint32_t)synced->sync_us;
     s->log_bytes = synced->log_bytes;
     raft_event_t event = store_event(me, RAFT_EVENT_SYNCED);
@@ -358,6 +362,7 @@ void store_keep_log_short(actor_t *me) {
     err_t err = ERR_OK;
     if (s->log_bytes >= STORE_LOG_STEPS_MAX * step_bytes) err = kv_flush(s->kv, &why);
     if (err == ERR_OK) err = mvcc_flushed(s->mvcc, &flushed, &why);
+    if (err == ERR_DISK_FULL) return; // the log stays as long as it is
     if (err != ERR_OK) {
         store_die(me, err, why.text);
         return;

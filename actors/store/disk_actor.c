@@ -10,6 +10,7 @@
 enum {
     READ_BYTES_MAX = 4 << 20, // of one DiskEntries
     TIMER_HELD = 1,
+    TIMER_LOOK,
 };
 
 // ---- state --------------------------------------------------------------------------------------
@@ -32,6 +33,10 @@ typedef struct {
     VEC(held_t) held;
     int64_t busy_until_us; // a slow disk does one thing after the other
     bool failed;
+    char *reserve;       // path of the file that keeps room; owned
+    uint64_t unlooked;   // bytes written since the free space was last looked at
+    bool full;           // and the store was told so
+    VEC(blob_t *) queue; // writes that found no room in the log, in order; owned
 } disk_t;
 
 uint64_t store_member_id(const char *member) {
@@ -66,6 +71,151 @@ static bool is_due(actor_t *me, const Raftpb__DiskWrite *request) {
     return false;
 }
 
+static uint64_t segment_bytes(const disk_t *self) {
+    uint64_t bytes = self->args->segment_bytes;
+    return bytes ? bytes : JOURNAL_SEGMENT_BYTES_DEFAULT;
+}
+
+static uint64_t look_bytes(const disk_t *self) {
+    uint64_t segment = segment_bytes(self);
+    return segment < DISK_LOOK_BYTES ? segment : DISK_LOOK_BYTES;
+}
+
+// ERR_DISK_FULL: nothing is done. Other errors have ended the actor.
+static err_t append(actor_t *me, const Raftpb__DiskWrite *request, why_t *why) {
+    disk_t *self = actor_state(me);
+    journal_entry_t *entries =
+        ARENA_ARRAY(actor_arena(me), journal_entry_t, request->n_entries + 1);
+    for (size_t i = 0; i < request->n_entries; i++) {
+        const Raftpb__Entry *e = request->entries[i];
+        entries[i] =
+            (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
+    }
+    raft_hard_t hard = {request->term, request->vote};
+    uint64_t room = journal_room(self->journal);
+    err_t err = journal_append(self->journal, request->has_hard ? &hard : NULL, entries,
+                               request->n_entries, why);
+    if (err == ERR_DISK_FULL) return err;
+    if (err != ERR_OK) {
+        fail(me, err, why);
+        return err;
+    }
+    uint64_t left = journal_room(self->journal);
+    self->unlooked += left < room ? room - left : look_bytes(self);
+    self->part = request->more ? self->part + 1 : 0;
+    if (!request->more) self->write = request->write;
+    return ERR_OK;
+}
+
+// ---- space --------------------------------------------------------------------------------------
+static void drop_queue(disk_t *self) {
+    for (size_t i = 0; i < self->queue.len; i++) blob_unref(&self->queue.at[i]);
+    vec_reset(&self->queue);
+}
+
+// Some is kept for what no client asks for: elections, the ends of leases.
+static uint64_t room_told(const disk_t *self) {
+    uint64_t room = journal_room(self->journal), kept = look_bytes(self);
+    return room > kept ? room - kept : 0;
+}
+
+static void tell_space(actor_t *me, const char *why) {
+    disk_t *self = actor_state(me);
+    if (!self->session) return; // it is told when it asks
+    Raftpb__DiskSpace body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_space__descriptor);
+    body.session = self->session;
+    body.full = self->full;
+    body.why = why;
+    body.log_room = room_told(self);
+    actor_tell(me, self->store, &body.base);
+}
+
+static uint64_t reserve_bytes(const disk_t *self) {
+    if (self->args->reserve_bytes) return self->args->reserve_bytes;
+    if (self->files == files_real()) return DISK_RESERVE_BYTES;
+    return 2 * segment_bytes(self);
+}
+
+// Each spare file, the reserve, and as much again as half of it: all there, or ERR_DISK_FULL.
+static err_t have_space(actor_t *me, why_t *why) {
+    disk_t *self = actor_state(me);
+    uint64_t want = reserve_bytes(self), free_bytes = 0, have = 0;
+    CLEANUP(file_close) file_t *file = NULL;
+    err_t err = ERR_OK;
+    for (bool made = true; err == ERR_OK && made;) err = journal_reserve(self->journal, &made, why);
+    if (err == ERR_OK) err = files_free_bytes(self->files, self->args->data_dir, &free_bytes, why);
+    if (err == ERR_OK) err = files_open(self->files, self->reserve, FILE_OPEN_CREATE, &file, why);
+    if (err == ERR_OK) err = file_size(file, &have, why);
+    uint64_t least = want / 2 + (have < want ? want - have : 0);
+    if (err == ERR_OK && free_bytes < least)
+        return why_set(why, ERR_DISK_FULL, "%llu MiB are free, %llu MiB are wanted",
+                       (unsigned long long)free_bytes >> 20, (unsigned long long)least >> 20);
+    return err == ERR_OK && have < want ? file_reserve(file, want, why) : err;
+}
+
+static void set_full(actor_t *me, const char *why) {
+    disk_t *self = actor_state(me);
+    actor_timer(me, TIMER_LOOK, DISK_LOOK_MS);
+    if (self->full) return;
+    self->full = true;
+    actor_gauge(me, "disk_full", 1);
+    err_t gone = files_remove(self->files, self->reserve, NULL);
+    log_error(actor_address(me), "no space left for %s: %s%s", self->args->data_dir, why,
+              gone == ERR_OK ? "; the reserve is given up" : "");
+    tell_space(me, why);
+}
+
+static bool append_queued(actor_t *me) {
+    disk_t *self = actor_state(me);
+    while (self->queue.len && !self->failed) {
+        Raftpb__DiskWrite *request =
+            msg_unpack_own(actor_arena(me), &raftpb__disk_write__descriptor,
+                           blob_bytes(self->queue.at[0]));
+        assert(request); // it was unpacked when it came
+        why_t why;
+        if (!is_due(me, request)) {
+            drop_queue(self);
+            break;
+        }
+        if (append(me, request, &why) != ERR_OK) return false;
+        blob_unref(&self->queue.at[0]);
+        vec_remove(&self->queue, 0);
+    }
+    return !self->failed;
+}
+
+// Nobody waits: this is the time to make files and to see what is left.
+static void look(actor_t *me) {
+    disk_t *self = actor_state(me);
+    self->unlooked = 0;
+    why_t why;
+    // Whatever the reason: what cannot be reserved must not be relied on.
+    if (have_space(me, &why) != ERR_OK) {
+        set_full(me, why.text);
+    } else if (self->full) {
+        self->full = false;
+        actor_gauge(me, "disk_full", 0);
+        log_info(actor_address(me), "there is room again for %s", self->args->data_dir);
+        tell_space(me, "");
+    }
+}
+
+static void look_again(actor_t *me) {
+    disk_t *self = actor_state(me);
+    if (self->failed) return;
+    // Log files that were cut may have come back as spares: what waits goes first.
+    if (append_queued(me)) look(me);
+    if (self->full) actor_timer(me, TIMER_LOOK, DISK_LOOK_MS);
+}
+
+// The database opens beside us and may need what the reserve keeps.
+static void look_first(actor_t *me) {
+    disk_t *self = actor_state(me);
+    uint64_t free_bytes = 0;
+    err_t err = files_free_bytes(self->files, self->args->data_dir, &free_bytes, NULL);
+    if (err == ERR_OK && free_bytes < reserve_bytes(self) / 2) set_full(me, "little is free");
+}
+
 // ---- handlers -----------------------------------------------------------------------------------
 static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
@@ -74,6 +224,7 @@ static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     self->write = self->write_synced = 0;
     self->part = 0;
     vec_reset(&self->held);
+    drop_queue(self);
     // What an earlier life of the store appended without hearing of its sync counts from here on as
     // part of the log: so it must be durable.
     why_t why;
@@ -102,6 +253,8 @@ static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     state->log_bytes = journal_bytes(self->journal);
     state->torn_bytes = journal_torn_bytes(self->journal);
     actor_reply(me, msg, &state->base);
+    if (self->full) tell_space(me, "it was full at the start");
+    actor_timer(me, TIMER_LOOK, DISK_LOOK_MS); // not before the first writes: files take time
 }
 
 static void on_read(actor_t *me, const message_t *msg, const void *body) {
@@ -135,24 +288,13 @@ static void on_read(actor_t *me, const message_t *msg, const void *body) {
 static void on_write(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
     const Raftpb__DiskWrite *request = body;
-    if (request->session != self->session || self->failed || !is_due(me, request)) return;
-    journal_entry_t *entries =
-        ARENA_ARRAY(actor_arena(me), journal_entry_t, request->n_entries + 1);
-    for (size_t i = 0; i < request->n_entries; i++) {
-        const Raftpb__Entry *e = request->entries[i];
-        entries[i] =
-            (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
-    }
-    raft_hard_t hard = {request->term, request->vote};
+    if (request->session != self->session || self->failed) return;
     why_t why;
-    err_t err = journal_append(self->journal, request->has_hard ? &hard : NULL, entries,
-                               request->n_entries, &why);
-    if (err != ERR_OK) {
-        fail(me, err, &why);
-        return;
+    if (self->queue.len == 0 && !is_due(me, request)) return;
+    if (self->queue.len || append(me, request, &why) == ERR_DISK_FULL) {
+        if (self->queue.len == 0) set_full(me, why.text);
+        vec_push(&self->queue, blob_ref(msg->body));
     }
-    self->part = request->more ? self->part + 1 : 0;
-    if (!request->more) self->write = request->write;
 }
 
 static void on_cut(actor_t *me, const message_t *msg, const void *body) {
@@ -172,6 +314,7 @@ static void tell_synced(actor_t *me, uint64_t write, int64_t sync_us) {
     body.write = write;
     body.sync_us = (uint64_t)sync_us;
     body.log_bytes = journal_bytes(self->journal);
+    body.log_room = room_told(self);
     actor_tell(me, self->store, &body.base);
 }
 
@@ -201,9 +344,8 @@ static void answer(actor_t *me, int64_t sync_us, int64_t delay_us) {
     release_held(me);
 }
 
-static void settle(actor_t *me) {
+static void sync(actor_t *me) {
     disk_t *self = actor_state(me);
-    if (self->failed || self->write == self->write_synced) return;
     if (self->args->canary_ack_before_sync) {
         self->write_synced = self->write;
         tell_synced(me, self->write, 0);
@@ -224,8 +366,15 @@ static void settle(actor_t *me) {
     answer(me, is_real ? sync_us : 0, delay_us);
 }
 
+static void settle(actor_t *me) {
+    disk_t *self = actor_state(me);
+    if (!self->failed && self->write != self->write_synced) sync(me);
+    if (!self->failed && self->unlooked >= look_bytes(self)) look(me);
+}
+
 static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_HELD) release_held(me);
+    if (tag == TIMER_LOOK) look_again(me);
 }
 
 // ---- life ---------------------------------------------------------------------------------------
@@ -235,18 +384,20 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     assert(!is_empty(self->args->member) && !is_empty(self->args->data_dir));
     self->files = self->args->files ? self->args->files : files_real();
     self->store = str_printf("store/%s", self->args->member);
+    self->reserve = str_printf("%s/reserve", self->args->data_dir);
     CLEANUP(free_charp) char *dir = str_printf("%s/log", self->args->data_dir);
     journal_options_t options = {
         .dir = dir,
         .cluster_id = self->args->cluster_id,
         .member_id = store_member_id(self->args->member),
-        .segment_bytes = self->args->segment_bytes,
+        .segment_bytes = segment_bytes(self),
         .blind_to_torn_tails = self->args->canary_blind_to_torn_tails,
     };
     uint64_t lot = rng_next(actor_rng(me));
     err_t err = journal_open(self->files, &options, lot ? lot : 1, &self->journal, why);
     if (err != ERR_OK) return err;
     (void)files_take_delay_us(self->files);
+    look_first(me);
     if (journal_torn_bytes(self->journal))
         log_info(actor_address(me), "cut %llu bytes that were never synced off the log's end",
                  (unsigned long long)journal_torn_bytes(self->journal));
@@ -257,6 +408,9 @@ static void stop(actor_t *me) {
     disk_t *self = actor_state(me);
     journal_close(&self->journal);
     vec_done(&self->held);
+    drop_queue(self);
+    vec_done(&self->queue);
+    free(self->reserve);
     free(self->store);
 }
 
@@ -273,6 +427,8 @@ const config_field_t disk_config[] = {
     {"member", CONFIG_STRING, offsetof(disk_args_t, member), 0, 0, "name of the member"},
     {"segmentSize", CONFIG_BYTES, offsetof(disk_args_t, segment_bytes), 1 << 20, 1 << 30,
      "size of one segment of the log"},
+    {"reserve", CONFIG_BYTES, offsetof(disk_args_t, reserve_bytes), 1 << 20, INT64_MAX,
+     "room that is kept for deletions and compaction when the disk is full"},
     {NULL},
 };
 

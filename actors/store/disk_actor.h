@@ -5,8 +5,15 @@
 // disk fails it says so once (DiskFailed) and ends; nothing after a failed write is trusted until
 // the log has been opened anew.
 //
+// A full disk is no failure. Beside the log lies data_dir/reserve, a file that only keeps room.
+// When the file system runs low (less than half of the reserve's size is free, or the log cannot
+// have its spare files) the reserve is given up, so that the database can still be flushed and
+// compacted, and the store is told: it refuses what makes it larger. The log's spare files take
+// what it lets through; a write that finds no room waits, unacknowledged. Looked at again every
+// DISK_LOOK_MS until the reserve can be made anew: then all goes on.
+//
 // Accepts from its store: DiskRecover, DiskRead (asks), DiskWrite, DiskCut (tells).
-// Tells its store: DiskSynced, DiskFailed.
+// Tells its store: DiskSynced, DiskSpace, DiskFailed.
 #pragma once
 #include "runtime/actor/kit.h"
 #include "runtime/io/config.h"
@@ -18,10 +25,17 @@ typedef struct {
     files_t *files;         // NULL: files_real()
     uint64_t segment_bytes; // 0: JOURNAL_SEGMENT_BYTES_DEFAULT
     uint64_t cluster_id;    // for a new log; 0: drawn by lot
+    uint64_t reserve_bytes; // 0: DISK_RESERVE_BYTES, of a simulated disk two segments
     // Canaries: each breaks a promise, so that a test can see it caught.
     bool canary_ack_before_sync;
     bool canary_blind_to_torn_tails;
 } disk_args_t;
+
+enum {
+    DISK_RESERVE_BYTES = 32 << 20, // three memtables, what a compaction rewrites, and as much again
+    DISK_LOOK_MS = 500,
+    DISK_LOOK_BYTES = 1 << 20, // … and each time so much was written while there is room
+};
 
 extern const actor_def_t disk_actor;
 extern const config_field_t disk_config[]; // kind: Disk

@@ -55,6 +55,14 @@ static bool admit(actor_t *me, const message_t *msg) {
     return true;
 }
 
+// The same for the disk: it may be full.
+static bool admit_space(actor_t *me, const message_t *msg, bool shrinks) {
+    why_t why;
+    if (store_has_space(me, shrinks, &why)) return true;
+    actor_fail(me, msg, ERR_DISK_FULL, why.text);
+    return false;
+}
+
 static void take_read(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *type) {
     store_t *s = actor_state(me);
     vec_push(&s->reads, ((pending_read_t){.type = type,
@@ -75,7 +83,7 @@ static void on_txn(actor_t *me, const message_t *msg, const void *body) {
         actor_fail(me, msg, err, why.text);
     else if (mvcc_txn_is_read_only(txn))
         take_read(me, msg, &store__txn_request__descriptor);
-    else
+    else if (admit_space(me, msg, mvcc_txn_only_deletes(txn)))
         store_propose(me, MACHINE_TXN, blob_ref(msg->body), actor_keep_caller(me, msg));
 }
 
@@ -90,13 +98,13 @@ static void on_range(actor_t *me, const message_t *msg, const void *body) {
 }
 
 static void on_compact(actor_t *me, const message_t *msg, const void *body) {
-    if (!admit(me, msg)) return;
+    if (!admit(me, msg) || !admit_space(me, msg, true)) return;
     store_propose(me, MACHINE_COMPACT, blob_ref(msg->body), actor_keep_caller(me, msg));
 }
 
 static void on_lease_grant(actor_t *me, const message_t *msg, const void *body) {
     const Store__LeaseGrant *request = body;
-    if (!admit(me, msg)) return;
+    if (!admit(me, msg) || !admit_space(me, msg, false)) return;
     if (request->ttl_ms <= 0 || request->ttl_ms > MVCC_LEASE_TTL_MS_MAX || request->id < 0) {
         actor_fail(me, msg, ERR_INVALID, "a lease needs a time to live of 1 ms to 24 days");
         return;
@@ -108,7 +116,7 @@ static void on_lease_grant(actor_t *me, const message_t *msg, const void *body) 
 }
 
 static void on_lease_revoke(actor_t *me, const message_t *msg, const void *body) {
-    if (!admit(me, msg)) return;
+    if (!admit(me, msg) || !admit_space(me, msg, true)) return;
     store_propose(me, MACHINE_LEASE_REVOKE, blob_ref(msg->body), actor_keep_caller(me, msg));
 }
 
@@ -173,6 +181,7 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
                                                           : "voter";
     }
     fill_sync_times(me, reply);
+    store_add_alarms(me, reply);
     actor_reply(me, msg, &reply->base);
 }
 
@@ -217,8 +226,9 @@ static void settle(actor_t *me) {
     store_expire_leases(me);
     store_propose_all(me);
     store_begin_reads(me);
+    if (store_is_stalled(me)) return;
     store_apply(me);
-    if (s->stopping) return;
+    if (s->stopping || s->disk_space.stalled) return;
     store_serve_reads(me);
     store_flush_watches(me);
     if (s->stopping) return;
@@ -231,6 +241,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_RETRY && s->phase == STORE_WAITING_FOR_DISK) store_ask_disk(me);
     if (tag == TIMER_HISTORY && s->phase == STORE_RUNNING && !s->stopping)
         store_keep_history(me, true);
+    if (tag == TIMER_SLOW_DISK) store_look_at_disk(me);
     // The others only wake settle.
 }
 
@@ -280,6 +291,7 @@ static void stop(actor_t *me) {
         s->args->close_kv(s->args->kv_arg, &s->kv);
     else
         kv_destroy(&s->kv);
+    free(s->disk_space.why);
     free(s->disk);
 }
 
@@ -307,6 +319,7 @@ static const handler_t handlers[] = {
     {&raftpb__disk_state__descriptor, store_on_disk_state, "disk"},
     {&raftpb__disk_entries__descriptor, store_on_disk_entries, "disk"},
     {&raftpb__disk_synced__descriptor, store_on_disk_synced, "disk"},
+    {&raftpb__disk_space__descriptor, store_on_disk_space, "disk"},
     {&raftpb__disk_failed__descriptor, store_on_disk_failed, "disk"},
     {&actor__failure__descriptor, on_failure, NULL},
     {&actor__down__descriptor, on_down, NULL},

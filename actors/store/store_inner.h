@@ -60,7 +60,15 @@ typedef struct {
 } watcher_t;
 
 enum { SYNC_SAMPLES = 512 };
-enum { TIMER_RAFT = 1, TIMER_RETRY, TIMER_LEASES, TIMER_PROGRESS, TIMER_HISTORY };
+enum {
+    TIMER_RAFT = 1,
+    TIMER_RETRY,
+    TIMER_LEASES,
+    TIMER_PROGRESS,
+    TIMER_HISTORY,
+    TIMER_STALLED,
+    TIMER_SLOW_DISK,
+};
 enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER };
 
 typedef struct {
@@ -103,6 +111,15 @@ typedef struct {
     uint64_t flush_asked; // log bytes when the flushed index was last looked at
     uint64_t log_bytes;
     raft_index_t cut_to;
+
+    struct {
+        bool full;         // what makes the store larger is refused
+        char *why;         // owned
+        uint64_t log_room; // bytes the log can take without another file, as of the last answer
+        bool stalled;      // what is applied waits in memory for the database to have room
+        uint64_t write;    // newest one given to the disk …
+        int64_t unanswered_since_ms; // … and since when one waits; 0: none
+    } disk_space;
 
     uint32_t sync_us[SYNC_SAMPLES]; // newest samples, a ring
     uint64_t syncs;
@@ -167,6 +184,18 @@ void store_apply(actor_t *me);
 void store_serve_reads(actor_t *me);
 void store_expire_leases(actor_t *me);
 void store_keep_history(actor_t *me, bool by_timer);
+
+// ---- space.c ------------------------------------------------------------------------------------
+void store_on_disk_space(actor_t *me, const message_t *msg, const void *body);
+// May this grow the store, or shrink it, now? False: the disk is full, `why` says so.
+bool store_has_space(actor_t *me, bool shrinks, why_t *why);
+// An error of the state machine's database. True: it had no room; it is tried again by itself.
+bool store_stalls(actor_t *me, err_t err, const char *why);
+bool store_is_stalled(actor_t *me); // tries, when it is
+void store_note_write(actor_t *me, uint64_t write);
+void store_note_synced(actor_t *me, uint64_t write, uint64_t log_room);
+void store_look_at_disk(actor_t *me); // TIMER_SLOW_DISK
+void store_add_alarms(actor_t *me, Store__StatusReply *reply);
 
 // ---- watch.c ------------------------------------------------------------------------------------
 void store_on_watch(actor_t *me, const message_t *msg, const void *body);
