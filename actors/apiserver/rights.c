@@ -20,6 +20,8 @@ static const right_t rights[] = {
     // Controllers reconcile every kind; like Kubernetes' controller manager they may touch them
     // all.
     {"controllers", "*", "*", "*", "*"},
+    // The informers of a process follow for those that run in it: the topology says where.
+    {"informers", READ, "*", "*", ""},
 
     {"scheduler", READ, "*", "*", ""},
     {"scheduler", "create", "", "pods", "binding"},
@@ -64,6 +66,7 @@ static const struct {
     {"apiserver", "system:apiserver", false},
     {"controllers", "system:kube-controller-manager", true},
     {"scheduler", "system:kube-scheduler", true},
+    {"informers", "system:informers", false},
     {"proxy", "system:kube-proxy", false},
     {"dns", "system:dns", false},
 };

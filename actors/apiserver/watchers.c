@@ -111,12 +111,13 @@ static void enqueue(watchers_t *w, watcher_t *one, change_t *ch) {
 void watcher_start_now(watchers_t *w, watcher_t *one, const cache_t *c) {
     err_t err = selection_snapshot(&one->selection, c, NULL, 0, 0, &one->initial);
     assert(err == ERR_OK); // the present is always there
-    one->seen = c->revision;
+    one->seen = one->mark_at = c->revision;
     one->mark_due = true;
     watcher_make_dirty(w, one);
 }
 
-err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64_t revision) {
+err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64_t revision,
+                          bool mark) {
     const kind_cache_t *kc = cache_of(c, one->selection.stored);
     if (revision < kc->window_after) return ERR_EXPIRED;
     one->seen = one->sent = revision;
@@ -124,7 +125,8 @@ err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64
         change_t *ch = cache_change(kc, i);
         if (may_concern(one, ch)) vec_push(&one->queue, change_ref(ch));
     }
-    one->seen = c->revision > revision ? c->revision : revision;
+    one->seen = one->mark_at = c->revision > revision ? c->revision : revision;
+    one->mark_due = mark;
     watcher_make_dirty(w, one);
     return ERR_OK;
 }
@@ -221,9 +223,13 @@ static void fill_initial(chunk_t *chunk, size_t budget) {
     one->initial_at = 0;
 }
 
-static void fill_changes(chunk_t *chunk, size_t budget) {
+static bool has_change(const watcher_t *one, int64_t up_to) {
+    return one->queue_at < one->queue.len && one->queue.at[one->queue_at]->revision <= up_to;
+}
+
+static void fill_changes(chunk_t *chunk, size_t budget, int64_t up_to) {
     watcher_t *one = chunk->one;
-    while (one->queue_at < one->queue.len && !chunk_is_full(chunk) && chunk->looked_at < budget) {
+    while (has_change(one, up_to) && !chunk_is_full(chunk) && chunk->looked_at < budget) {
         change_t *ch = one->queue.at[one->queue_at++];
         chunk->looked_at++;
         chunk_add_change(chunk, ch);
@@ -277,12 +283,14 @@ blob_t *watcher_fill(watchers_t *w, watcher_t *one, size_t budget, size_t *ret_l
     change_t *first = may_share ? change_ref(one->queue.at[one->queue_at]) : NULL;
     change_t *last = may_share ? change_ref(one->queue.at[one->queue.len - 1]) : NULL;
     fill_initial(&chunk, budget);
-    if (one->initial.len == 0 && one->mark_due && !chunk_is_full(&chunk)) {
-        one->sent = one->seen;
+    bool is_begun = one->initial.len == 0;
+    if (is_begun && one->mark_due) fill_changes(&chunk, budget, one->mark_at);
+    if (is_begun && one->mark_due && !has_change(one, one->mark_at) && !chunk_is_full(&chunk)) {
+        one->sent = one->mark_at;
         chunk_add_mark(&chunk, one->sent);
         one->mark_due = false;
     }
-    if (one->initial.len == 0 && !one->mark_due) fill_changes(&chunk, budget);
+    if (is_begun && !one->mark_due) fill_changes(&chunk, budget, INT64_MAX);
     // While initial events go on, no revision is wholly sent: 0.
     if (chunk.events.len > 0) blob = chunk_pack(&chunk, one->sent);
     if (blob && may_share && one->queue.len == 0) {

@@ -28,7 +28,8 @@ typedef struct {
     bool given_up;         // too slow: the shell ends its stream
     cached_list_t initial; // still to be sent as ADDED
     size_t initial_at;
-    bool mark_due; // a progress mark ends the initial events
+    bool mark_due;   // a progress mark ends the initial events, or what a fresh watcher missed
+    int64_t mark_at; // every change up to here comes before it
     VEC(change_t *) queue;
     size_t queue_at;
     int64_t seen; // every change up to here is sent or in the queue
@@ -58,8 +59,9 @@ void watchers_remove(watchers_t *w, uint64_t stream);
 // Start: with the present objects, then a mark; or with the changes after `revision`, which fails
 // with ERR_EXPIRED when the window does not reach back that far.
 void watcher_start_now(watchers_t *w, watcher_t *one, const cache_t *c);
-err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c,
-                          int64_t revision) MUST_USE;
+// `mark`: with a mark behind what the cache holds now.
+err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64_t revision,
+                          bool mark) MUST_USE;
 
 // A change of `stored` happened: queue it for everybody whom it may concern.
 void watchers_offer(watchers_t *w, const kind_t *stored, change_t *ch);

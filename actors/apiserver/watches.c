@@ -43,7 +43,7 @@ void watch_open(actor_t *me, const message_t *msg, const Api__Watch *watch) {
     }
     job->type = watch->base.descriptor;
     job->stream = actor_stream_accept(me, msg, 0);
-    job->wants_revision = watch->from_revision == 0;
+    job->wants_revision = watch->from_revision == 0 || watch->fresh;
     job->need_revision = watch->from_revision;
     watcher_t *one = watchers_add(&s->watchers, job->stream, &arena, &selection, watch->bookmarks);
     one->seen = INT64_MAX; // nothing is queued before it has started
@@ -62,7 +62,8 @@ void watch_run(actor_t *me, job_t *job) {
     one->seen = 0;
     if (watch->from_revision == 0) {
         watcher_start_now(&s->watchers, one, &s->cache);
-    } else if (watcher_start_after(&s->watchers, one, &s->cache, watch->from_revision)) {
+    } else if (watcher_start_after(&s->watchers, one, &s->cache, watch->from_revision,
+                                   watch->fresh)) {
         arena_t *arena = actor_arena(me);
         const kind_cache_t *kc = cache_of(&s->cache, one->selection.stored);
         const char *text =

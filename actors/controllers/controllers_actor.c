@@ -450,7 +450,12 @@ static void on_any_change(void *arg, const record_t *was, const record_t *is) {
 
 static void follow(controllers_t *self, const kind_t *kind, const index_fn *indexes,
                    ProtobufCMessage *(*slim)(arena_t *, const ProtobufCMessage *)) {
-    informer_spec_t spec = {.kind = kind, .tag = TAG_INFORMERS + self->followed.len, .slim = slim};
+    informer_spec_t spec = {
+        .kind = kind,
+        .tag = TAG_INFORMERS + self->followed.len,
+        .slim = slim,
+        .shared = !slim, // metadata alone is nobody else's wish
+    };
     for (size_t i = 0; indexes && indexes[i]; i++) spec.indexes[i] = indexes[i];
     following_t *followed = NEW(following_t);
     *followed = (following_t){kind, informers_add(&self->informers, &spec), self};
@@ -535,7 +540,7 @@ static void stop(actor_t *me) {
 }
 
 static const handler_t handlers[] = {
-    {&api__watch_events__descriptor, on_watch_events, "apiserver"},
+    {&api__watch_events__descriptor, on_watch_events, "apiserver informers"},
     {&actor__stream_end__descriptor, on_stream_end, NULL},
     {&api__reply__descriptor, on_reply, "apiserver"},
     {&api__delete_collection_reply__descriptor, on_delete_collection_reply, "apiserver"},

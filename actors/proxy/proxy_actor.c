@@ -329,7 +329,7 @@ static void set_kernel_switches(actor_t *me) {
 
 static informer_t *follow(proxy_t *self, const char *group, const char *name, uint64_t tag,
                           informer_changed_fn changed) {
-    informer_spec_t spec = {.kind = kind_find(group, "v1", name), .tag = tag};
+    informer_spec_t spec = {.kind = kind_find(group, "v1", name), .tag = tag, .shared = true};
     informer_t *informer = informers_add(&self->informers, &spec);
     informer_subscribe(informer, changed, self);
     return informer;

@@ -309,10 +309,10 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     assert(self->pod_kind);
     recorder_init(&self->recorder, sched_name(self->core), NULL, TAG_EVENT);
     workqueue_init(&self->unknown, 200, 0);
-    informer_spec_t nodes = {.kind = kind_find("", "v1", "Node"),
-                             .tag = TAG_NODES,
-                             .slim = slim_node};
-    informer_spec_t pods = {.kind = self->pod_kind, .tag = TAG_PODS, .slim = slim_pod};
+    informer_spec_t nodes = {
+        .kind = kind_find("", "v1", "Node"), .tag = TAG_NODES, .slim = slim_node, .shared = true};
+    informer_spec_t pods = {
+        .kind = self->pod_kind, .tag = TAG_PODS, .slim = slim_pod, .shared = true};
     informer_subscribe(informers_add(&self->informers, &nodes), on_node, self);
     informer_subscribe(informers_add(&self->informers, &pods), on_pod, self);
     informers_start(&self->informers, me);
@@ -337,7 +337,7 @@ static void stop(actor_t *me) {
 }
 
 static const handler_t handlers[] = {
-    {&api__watch_events__descriptor, on_watch_events, "apiserver"},
+    {&api__watch_events__descriptor, on_watch_events, "apiserver informers"},
     {&actor__stream_end__descriptor, on_stream_end, NULL},
     {&api__reply__descriptor, on_reply, "apiserver"},
     {&api__elect_reply__descriptor, on_elect_reply, "apiserver"},

@@ -7,6 +7,7 @@
 #include "actors/store/disk_actor.h"
 #include "actors/store/store_actor.h"
 #include "cli/troupe/role.h"
+#include "runtime/actor/informers_actor.h"
 
 static const proxy_args_t proxy_args_default = PROXY_ARGS_DEFAULT;
 
@@ -17,6 +18,7 @@ const role_t roles[] = {
     {"controllers", &controllers_actor, sizeof(controllers_args_t), &controllers_args_default,
      "Controllers", controllers_config, false},
     {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false},
+    {"informers", &informers_actor, 0, NULL, NULL, NULL, false},
     {"kubelet", &kubelet_actor, sizeof(kubelet_args_t), NULL, "Kubelet", kubelet_config, true},
     {"proxy", &proxy_actor, sizeof(proxy_args_t), &proxy_args_default, "Proxy", proxy_config, true},
     {"scheduler", &scheduler_actor, sizeof(scheduler_args_t), &scheduler_args_default, "Scheduler",

@@ -1,6 +1,7 @@
 #include "runtime/actor/informer.h"
 #include "k8s/core_v1.pb-c.h"
 #include "runtime/actor/api_client.h"
+#include "runtime/actor/informers_actor.h"
 #include "runtime/base/log.h"
 
 enum {
@@ -15,17 +16,30 @@ enum {
 record_t *record_ref(const record_t *r) {
     if (!r) return NULL;
     record_t *mine = (record_t *)r; // the count is the one thing about a record that changes
-    mine->refs++;
+    atomic_fetch_add_explicit(&mine->refs, 1, memory_order_relaxed);
     return mine;
 }
 
 void record_unref(record_t **r_p) {
     record_t *r = x_steal(r_p);
     if (!r) return;
-    assert(r->refs > 0);
-    if (--r->refs) return;
+    uint32_t refs = atomic_fetch_sub_explicit(&r->refs, 1, memory_order_acq_rel);
+    assert(refs > 0);
+    if (refs > 1) return;
     arena_t arena = r->arena; // the record lies in it
     arena_done(&arena);
+}
+
+record_changes_t *record_changes_new(size_t len) {
+    record_changes_t *changes = mem_new(sizeof *changes + len * sizeof *changes->at);
+    changes->len = len;
+    return changes;
+}
+
+void record_changes_drop(void *arg) {
+    record_changes_t *changes = arg;
+    for (size_t i = 0; i < changes->len; i++) record_unref(&changes->at[i].record);
+    free(changes);
 }
 
 // `size_hint`: about what the copy needs, so that a record is one allocation of its own size.
@@ -34,7 +48,7 @@ static record_t *record_make(const ProtobufCMessage *object, size_t size_hint) {
     arena_t arena = {0};
     arena_reserve(&arena, size_hint + sizeof(record_t) + 128);
     record_t *r = ARENA_NEW(&arena, record_t);
-    r->refs = 1;
+    atomic_init(&r->refs, 1);
     r->object = msg_dup(&arena, object);
     r->revision = object_revision(object);
     const Meta__ObjectMeta *meta = object_meta_read(r->object);
@@ -126,9 +140,12 @@ struct informer {
     map_t buried; // key -> revision of its deletion by us, until the watch is past it
     subscriber_t subscribers[INFORMER_SUBSCRIBERS_MAX];
     size_t subscribers_len;
+    char *feeder;     // the process's informers, once found; NULL: the API server itself
     uint64_t stream;  // ask id of the open watch; 0: none
     int64_t revision; // everything up to here was seen; 0: start with a listing
     bool synced, listing;
+    int64_t gone_at;   // revision of the deletion that is being told
+    bool wants_mark;   // was refreshed, and has not yet heard how far the store is
     uint64_t listings; // count: marks what the present one has seen
     unsigned failures; // in a row, for the back-off
     arena_t scratch;   // one event's object while it is taken in
@@ -167,6 +184,7 @@ void informer_destroy(informer_t **inf_p) {
     map_done(&inf->buried);
     vec_done(&inf->order);
     arena_done(&inf->scratch);
+    free(inf->feeder);
     free(inf);
 }
 
@@ -197,12 +215,15 @@ static void tell(informer_t *inf, const record_t *was, const record_t *is) {
         inf->subscribers[i].changed(inf->subscribers[i].arg, was, is);
 }
 
-// Takes `r` in unless something as new is already there.
-static void take(informer_t *inf, record_t *r) {
+// Takes `r` in unless something as new is already there. A record of the process takes the place of
+// the actor's own copy of the same state.
+static void take(informer_t *inf, record_t *r, bool is_shared) {
     int64_t *buried = map_get(&inf->buried, r->key);
     entry_t *entry = map_get(&inf->entries, r->key);
     if (entry) entry->seen = inf->listings;
-    if ((buried && *buried >= r->revision) || (entry && entry->record->revision >= r->revision)) {
+    int64_t known = entry ? entry->record->revision : 0;
+    bool is_same = entry && known == r->revision && (!is_shared || entry->record == r);
+    if ((buried && *buried >= r->revision) || known > r->revision || is_same) {
         record_unref(&r);
         return;
     }
@@ -212,21 +233,24 @@ static void take(informer_t *inf, record_t *r) {
         entry->seen = inf->listings;
         map_put(&inf->entries, r->key, entry);
     }
-    if (was) index_all(inf, was, false);
+    bool is_news = !was || was->revision < r->revision;
+    if (was && is_news) index_all(inf, was, false);
     entry->record = r;
     list_put(&inf->order, r);
     index_all(inf, r, true);
-    tell(inf, was, r);
+    if (is_news) tell(inf, was, r);
     record_unref(&was);
 }
 
-static void drop(informer_t *inf, const char *key) {
+static void drop(informer_t *inf, const char *key, int64_t revision) {
     entry_t *entry = map_remove(&inf->entries, key);
     if (!entry) return;
     record_t *was = entry->record;
     free(entry);
     list_drop(&inf->order, was->key);
     index_all(inf, was, false);
+    assert(revision > 0);
+    inf->gone_at = revision;
     tell(inf, was, NULL);
     record_unref(&was);
 }
@@ -244,7 +268,7 @@ static const char *key_of_object(const ProtobufCMessage *obj, char buf[static KE
 static void drop_at(informer_t *inf, const char *key, int64_t revision) {
     const entry_t *entry = map_get(&inf->entries, key);
     // Gone and made anew by the time the older deletion is told: the newer one stays.
-    if (entry && entry->record->revision <= revision) drop(inf, key);
+    if (entry && entry->record->revision <= revision) drop(inf, key, revision);
 }
 
 void informer_learn(informer_t *inf, const ProtobufCMessage *object) {
@@ -252,7 +276,7 @@ void informer_learn(informer_t *inf, const ProtobufCMessage *object) {
     arena_clear(&inf->scratch);
     const ProtobufCMessage *kept = object;
     if (inf->spec.slim) kept = inf->spec.slim(&inf->scratch, object);
-    take(inf, record_make(kept, msg_packed_size(kept) * 4));
+    take(inf, record_make(kept, msg_packed_size(kept) * 4), false);
 }
 
 void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, int64_t revision) {
@@ -271,6 +295,17 @@ void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, i
 
 // ---- the stream --------------------------------------------------------------------------------
 
+static void begin_listing(informer_t *inf) {
+    inf->listing = true;
+    inf->listings++;
+}
+
+// Found once, they stay its feeder: killed, they are back in a moment.
+static void find_feeder(void *arg, const char *address, const char *process) {
+    informer_t *inf = arg;
+    if (is_empty(process) && !inf->feeder) inf->feeder = str_dup(address);
+}
+
 static void open_watch(informer_t *inf, actor_t *me) {
     assert(!inf->stream);
     Api__Resource resource = api_resource(inf->spec.kind, inf->spec.namespace_, NULL, NULL);
@@ -281,12 +316,12 @@ static void open_watch(informer_t *inf, actor_t *me) {
         .field_selector = or_empty(inf->spec.field_selector),
         .from_revision = inf->revision,
         .bookmarks = true,
+        .fresh = inf->wants_mark,
     };
-    if (inf->revision == 0) {
-        inf->listing = true;
-        inf->listings++;
-    }
-    inf->stream = actor_open(me, API_SERVER, &watch.base, WINDOW, inf->spec.tag);
+    if (inf->spec.shared && !inf->feeder) actor_each_known(me, INFORMERS, find_feeder, inf);
+    if (inf->revision == 0) begin_listing(inf);
+    inf->stream =
+        actor_open(me, inf->feeder ? inf->feeder : API_SERVER, &watch.base, WINDOW, inf->spec.tag);
 }
 
 void informer_start(informer_t *inf, actor_t *me) {
@@ -301,9 +336,9 @@ void informer_stop(informer_t *inf, actor_t *me) {
 }
 
 void informer_refresh(informer_t *inf, actor_t *me) {
-    if (inf->listing) return;
     informer_stop(inf, me);
-    inf->revision = 0;
+    inf->wants_mark = true;
+    if (inf->listing) inf->revision = 0;
     open_watch(inf, me);
 }
 
@@ -340,7 +375,7 @@ static void finish_listing(informer_t *inf, int64_t revision) {
             vec_push(&gone, str_dup(inf->order.at[i]->key));
     }
     for (size_t i = 0; i < gone.len; i++) {
-        drop(inf, gone.at[i]);
+        drop(inf, gone.at[i], revision);
         free(gone.at[i]);
     }
     vec_done(&gone);
@@ -364,6 +399,7 @@ static void on_event(informer_t *inf, actor_t *me, const Api__WatchEvent *event)
     if (event->type == API__WATCH_EVENT__TYPE__BOOKMARK) {
         if (inf->listing) finish_listing(inf, event->revision);
         reached(inf, event->revision);
+        inf->wants_mark = false;
         return;
     }
     arena_clear(&inf->scratch);
@@ -389,11 +425,24 @@ static void on_event(informer_t *inf, actor_t *me, const Api__WatchEvent *event)
         kept = msg_dup(&inf->scratch, kept);
         size_hint = inf->scratch.used - before;
     }
-    take(inf, record_make(kept, size_hint));
+    take(inf, record_make(kept, size_hint), false);
 }
 
-static void on_events(informer_t *inf, actor_t *me, const Api__WatchEvents *chunk) {
+static void take_shared(informer_t *inf, const record_changes_t *changes) {
+    for (size_t i = 0; i < changes->len; i++) {
+        record_t *r = changes->at[i].record;
+        if (changes->at[i].gone_at)
+            drop_at(inf, r->key, changes->at[i].gone_at);
+        else
+            take(inf, record_ref(r), true);
+    }
+}
+
+static void on_events(informer_t *inf, actor_t *me, const Api__WatchEvents *chunk,
+                      const record_changes_t *shared) {
     inf->failures = 0;
+    if (chunk->whole) begin_listing(inf);
+    if (shared) take_shared(inf, shared);
     for (size_t i = 0; i < chunk->n_events; i++) on_event(inf, me, chunk->events[i]);
     // While listing, objects come in the order of their keys: a revision means nothing yet.
     if (!inf->listing) reached(inf, chunk->revision);
@@ -403,7 +452,7 @@ bool informer_handle(informer_t *inf, actor_t *me, const message_t *msg, const v
     if (msg->tag != inf->spec.tag || !body) return false;
     const ProtobufCMessageDescriptor *type = ((const ProtobufCMessage *)body)->descriptor;
     if (type == &api__watch_events__descriptor) {
-        if (inf->stream) on_events(inf, me, body);
+        if (inf->stream) on_events(inf, me, body, blob_attached(msg->body));
     } else if (type == &actor__stream_end__descriptor) {
         const Actor__StreamEnd *end = body;
         lost(inf, me, (err_t)end->err, end->why);
@@ -427,6 +476,9 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag) {
 const kind_t *informer_kind(const informer_t *inf) { return inf->spec.kind; }
 bool informer_is_synced(const informer_t *inf) { return inf->synced; }
 int64_t informer_revision(const informer_t *inf) { return inf->revision; }
+int64_t informer_gone_at(const informer_t *inf) { return inf->gone_at; }
+uint64_t informer_listings(const informer_t *inf) { return inf->listings; }
+bool informer_is_fresh(const informer_t *inf) { return inf->synced && !inf->wants_mark; }
 size_t informer_len(const informer_t *inf) { return inf->order.len; }
 
 const record_t *informer_get_key(const informer_t *inf, const char *key) {

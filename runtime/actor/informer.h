@@ -1,10 +1,13 @@
 // informer - follows one kind of objects by one watch, and keeps what it saw as immutable records.
 //
-// Embedded in an actor, shared by everything in it: any number of subscribers see each change once,
-// in order. The stream starts with the present objects, ends its start with a mark (synced), goes
-// on with changes. A lost stream resumes at the informer's revision with back-off and jitter, at
-// whichever API server answers; a revision that no server has any more (ERR_EXPIRED) starts anew,
-// and what is gone by then is told as deleted.
+// Embedded in an actor: its own view of the kind, with a cursor of its own. A `shared` one is fed
+// by the informers of its process where there are such (informers_actor.h): then the watch and the
+// records are the process's, and only the view is the actor's. Otherwise it watches by itself.
+//
+// Any number of subscribers see each change once, in order. The stream starts with the present
+// objects, ends its start with a mark (synced), goes on with changes. A lost stream resumes at the
+// informer's revision with back-off and jitter, at whichever API server answers; a revision that no
+// server has any more (ERR_EXPIRED) starts anew, and what is gone by then is told as deleted.
 //
 //     actor's rows                         actor's code
 //     WatchEvents, StreamEnd, Failure ──►  if (informers_handle(&self->informers, me, msg, body))
@@ -24,9 +27,9 @@
 #include "runtime/base/vec.h"
 #include "troupe/api.pb-c.h"
 
-// One object as of one revision. Immutable; keep it with record_ref. Not shared between threads.
+// One object as of one revision. Immutable; keep it with record_ref, on any thread.
 typedef struct record {
-    uint32_t refs;
+    _Atomic uint32_t refs;
     int64_t revision;                    // metadata.resourceVersion
     const char *key;                     // "ns/name", or "name" for kinds without namespace
     const char *namespace_, *name, *uid; // "" when unset
@@ -43,6 +46,18 @@ typedef struct {
     const record_t *const *at;
     size_t len;
 } records_t;
+
+// Changes as they travel inside a process, attached to a chunk of a watch (blob_with).
+typedef struct {
+    int64_t gone_at; // revision of its deletion: the record is its last state; 0: it is there
+    record_t *record;
+} record_change_t;
+typedef struct {
+    size_t len;
+    record_change_t at[];
+} record_changes_t;
+record_changes_t *record_changes_new(size_t len) MUST_USE; // to be filled: one reference each
+void record_changes_drop(void *changes);
 
 // An index gives each object 0 … INDEX_KEYS_MAX keys; objects are then found by key.
 enum { INDEX_KEYS_MAX = 16, INFORMER_INDEXES_MAX = 6, INFORMER_SUBSCRIBERS_MAX = 16 };
@@ -66,7 +81,9 @@ typedef struct {
     uint64_t tag;                           // of its stream and its timer: its own within the actor
     index_fn indexes[INFORMER_INDEXES_MAX]; // informer_by names them by position; ends with NULL
     // What of an object is worth keeping (memory); NULL: all. The result may share parts with obj.
+    // Records that the process shares are whole.
     ProtobufCMessage *(*slim)(arena_t *arena, const ProtobufCMessage *obj);
+    bool shared;   // others of this process may follow the same
 } informer_spec_t; // strings borrowed for the informer's life
 
 typedef struct informer informer_t;
@@ -76,8 +93,8 @@ void informer_destroy(informer_t **inf); // the stream ends with the actor, or i
 typedef void (*informer_changed_fn)(void *arg, const record_t *was, const record_t *is);
 void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg);
 void informer_start(informer_t *inf, actor_t *me); // opens the watch
-// Lists anew while it keeps what it has: for a cache that must reach a revision of which its kind,
-// being idle, hears only by the next mark.
+// Watches anew where it is, and hears how far the store is now: for a cache that must reach a
+// revision of which its kind, being idle, hears only by the next mark.
 void informer_refresh(informer_t *inf, actor_t *me);
 void informer_stop(informer_t *inf, actor_t *me); // closes it; the records stay
 // True: it was this informer's message (or timer).
@@ -86,8 +103,11 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag);
 
 // ---- questions ---------------------------------------------------------------------------------
 const kind_t *informer_kind(const informer_t *inf);
-bool informer_is_synced(const informer_t *inf);   // has once seen everything
-int64_t informer_revision(const informer_t *inf); // has seen everything up to here
+bool informer_is_synced(const informer_t *inf);    // has once seen everything
+int64_t informer_revision(const informer_t *inf);  // has seen everything up to here
+int64_t informer_gone_at(const informer_t *inf);   // inside a callback with `is` NULL: since when
+uint64_t informer_listings(const informer_t *inf); // begun so far
+bool informer_is_fresh(const informer_t *inf);     // has been told all since it was last refreshed
 const record_t *informer_get(const informer_t *inf, const char *ns, const char *name);
 const record_t *informer_get_key(const informer_t *inf, const char *key);
 size_t informer_len(const informer_t *inf);

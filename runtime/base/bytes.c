@@ -25,7 +25,31 @@ blob_t *blob_ref(blob_t *b) {
     return b;
 }
 
+// Behind the bytes and their NUL, aligned.
+typedef struct {
+    void *what;
+    void (*drop)(void *what);
+} attached_t;
+
+static attached_t *attached_of(const blob_t *b) {
+    size_t at = (b->len + 1 + sizeof(void *) - 1) & ~(sizeof(void *) - 1);
+    return (attached_t *)(b->at + at);
+}
+
+blob_t *blob_with(bytes_t bytes, void *attached, void (*drop)(void *attached)) {
+    blob_t *b = blob_new(bytes.len + sizeof(void *) + sizeof(attached_t));
+    b->len = bytes.len;
+    b->has_attached = true;
+    if (bytes.len) memcpy(b->at, bytes.at, bytes.len);
+    *attached_of(b) = (attached_t){attached, drop};
+    return b;
+}
+
+void *blob_attached(const blob_t *b) { return b && b->has_attached ? attached_of(b)->what : NULL; }
+
 void blob_unref(blob_t **b) {
     blob_t *blob = x_steal(b);
-    if (blob && atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) == 1) free(blob);
+    if (!blob || atomic_fetch_sub_explicit(&blob->refs, 1, memory_order_acq_rel) != 1) return;
+    if (blob->has_attached) attached_of(blob)->drop(attached_of(blob)->what);
+    free(blob);
 }

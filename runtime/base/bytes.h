@@ -21,6 +21,7 @@ static inline bool bytes_eq(bytes_t a, bytes_t b) {
 
 typedef struct {
     _Atomic uint32_t refs;
+    bool has_attached;
     size_t len;
     uint8_t at[]; // always followed by a NUL that len does not count
 } blob_t;
@@ -28,6 +29,11 @@ blob_t *blob_new(size_t len) MUST_USE;                  // *returned*, one refer
 blob_t *blob_from(const void *at, size_t len) MUST_USE; // *returned*, a copy
 blob_t *blob_ref(blob_t *b);                            // one more; returns b; NULL stays NULL
 void blob_unref(blob_t **b);                            // nulls the pointer; NULL is fine
+// A copy that brings something of this process along, for receivers inside it: immutable and safe
+// to share between threads. `attached` is taken; the last reference drops it, wherever that
+// happens.
+blob_t *blob_with(bytes_t bytes, void *attached, void (*drop)(void *attached)) MUST_USE;
+void *blob_attached(const blob_t *b); // *borrowed*; NULL: bytes alone
 static inline bytes_t blob_bytes(const blob_t *b) {
     return b ? (bytes_t){b->at, b->len} : (bytes_t){0};
 }

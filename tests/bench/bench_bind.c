@@ -3,7 +3,9 @@
 // creates one pod after another and watches for its spec.nodeName. Prints p50 and p99 against the
 // target.
 //
-//     build/release/bin/bench_bind [PODS] [NODES] [REPLICAS]   default 500 pods, 10 nodes, none
+//     build/release/bin/bench_bind [PODS] [NODES] [REPLICAS] [alone]   default 500 pods, 10 nodes
+//
+// "alone": without the process's informers, so that scheduler and controllers each watch.
 //
 // With REPLICAS it then makes a Deployment of so many pods and prints how many a second are made by
 // the controllers and bound.
@@ -14,6 +16,7 @@
 #include "actors/store/store_actor.h"
 #include "cli/troupectl/client.h"
 #include "k8s/core_v1.pb-c.h"
+#include "runtime/actor/informers_actor.h"
 #include "runtime/actor/process.h"
 #include "runtime/api/codec.h"
 #include "runtime/base/clock.h"
@@ -55,7 +58,7 @@ static void create(const char *api_version, const char *kind, const char *json,
         die(kind, failure.message);
 }
 
-static void start_cluster(const char *folder, process_t **ret) {
+static void start_cluster(const char *folder, bool alone, process_t **ret) {
     static disk_args_t disk;
     static store_args_t store;
     static char endpoint[200];
@@ -77,6 +80,8 @@ static void start_cluster(const char *folder, process_t **ret) {
     if (!err)
         err = process_spawn(p, "control", &apiserver_actor, "bench", &apiserver_args_default, NULL,
                             &why);
+    if (!err && !alone)
+        err = process_spawn(p, "control", &informers_actor, "bench", NULL, NULL, &why);
     if (!err)
         err = process_spawn(p, "control", &controllers_actor, "bench", &controllers, NULL, &why);
     if (!err)
@@ -175,12 +180,12 @@ int main(int argc, char **argv) {
          nodes = argc > 2 ? strtol(argv[2], NULL, 10) : NODES_DEFAULT,
          replicas = argc > 3 ? strtol(argv[3], NULL, 10) : 0;
     if (pods < 1 || pods > 100000 || nodes < 1 || nodes > 5000 || replicas < 0)
-        die("usage", "bench_bind [PODS] [NODES] [REPLICAS]");
+        die("usage", "bench_bind [PODS] [NODES] [REPLICAS] [alone]");
     log_set_level(LOG_LEVEL_ERROR);
     char folder[] = "/tmp/bench-bind-XXXXXX";
     if (!mkdtemp(folder)) die("folder", folder);
     process_t *cluster;
-    start_cluster(folder, &cluster);
+    start_cluster(folder, argc > 4, &cluster);
     why_t why;
     char *socket = str_printf("%s/bench.sock", folder);
     client_options_t options = {.socket = socket, .timeout_ms = WAIT_MS};

@@ -1,6 +1,7 @@
 #include "tests/support/cluster.h"
 #include "actors/controllers/controllers_actor.h"
 #include "actors/scheduler/scheduler_actor.h"
+#include "runtime/actor/informers_actor.h"
 #include "runtime/api/quantity.h"
 #include "runtime/base/map.h"
 #include "tests/support/fake_kubelet.h"
@@ -24,6 +25,7 @@ api_rig_t *cluster_new(uint64_t seed, int nodes) {
 void cluster_add_master(api_rig_t *rig, const char *name, bool with_api) {
     why_t why;
     const char *control = arena_printf(&rig->arena, "control-%s", name);
+    cr_assert_eq(sim_spawn(rig->sim, name, control, &informers_actor, name, NULL, &why), ERR_OK);
     cr_assert_eq(sim_spawn(rig->sim, name, control, &scheduler_actor, name, NULL, &why), ERR_OK);
     cr_assert_eq(sim_spawn(rig->sim, name, control, &controllers_actor, name, NULL, &why), ERR_OK);
     // In one process, as masters are: each part speaks to the API server beside it.

@@ -58,7 +58,7 @@ static watcher_t *watch(desk_t *d, const char *labels, int64_t after) {
     if (after < 0)
         watcher_start_now(&d->watchers, one, &d->cache);
     else
-        cr_assert_eq(watcher_start_after(&d->watchers, one, &d->cache, after), ERR_OK);
+        cr_assert_eq(watcher_start_after(&d->watchers, one, &d->cache, after, false), ERR_OK);
     return one;
 }
 
