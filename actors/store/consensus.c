@@ -222,7 +222,7 @@ static void follow_log(store_t *s, const Raftpb__Message *source) {
         entries_push(&s->entries, &(entry_t){.index = out->append_first,
                                              .term = out->append_term,
                                              .kind = MACHINE_NOOP});
-    for (uint64_t i = 0; source && i < out->append_len; i++)
+    for (uint64_t i = 0; source && !out->append_noop && i < out->append_len; i++)
         push_entry(s, source->entries[out->append_from + i]);
 }
 
