@@ -28,6 +28,7 @@ struct journal {
     uint64_t end;    // in the last segment: where the next record goes
     uint64_t synced; // in the last segment: durable up to here
     uint64_t torn_bytes;
+    size_t begins_at;    // while it is opened: the segment that the log begins with
     bool broken;         // an append or sync failed
     VEC(uint8_t) buffer; // records on their way to one write
 };
@@ -96,7 +97,7 @@ static uint64_t segment_bytes_for(const journal_t *j, uint64_t record_len) {
     return least > j->options.segment_bytes ? least : j->options.segment_bytes;
 }
 
-static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
+static err_t begin_segment(journal_t *j, uint64_t room, bool begins, why_t *why) {
     segment_t segment = {.header = {
                              .sequence = j->segments.len ? last_segment(j)->header.sequence + 1 : 1,
                              .cluster_id = j->cluster_id,
@@ -104,6 +105,7 @@ static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
                              .prev_index = j->trail.last,
                              .prev_term = trail_last_term(&j->trail),
                              .hard = j->hard,
+                             .begins = begins,
                          }};
     segment.bytes = segment_bytes_for(j, room);
     CLEANUP(free_charp) char *path = path_of(j, segment.header.sequence);
@@ -112,6 +114,28 @@ static err_t begin_segment(journal_t *j, uint64_t room, why_t *why) {
     vec_push(&j->segments, segment);
     j->end = j->synced = RECORD_SEGMENT_HEADER_BYTES;
     return ERR_OK;
+}
+
+// Before a spare file is written to again, its old name must be gone for good: sync the folder
+// after the last one. Oldest first: a crash leaves a suffix of the segments, never a hole.
+static err_t retire_first(journal_t *j, why_t *why) {
+    segment_t s = j->segments.at[0];
+    bool keep = j->spares.len < JOURNAL_SPARES && s.bytes == j->options.segment_bytes;
+    CLEANUP(free_charp) char *path = path_of(j, s.header.sequence);
+    CLEANUP(free_charp) char *spare = spare_path(j, j->spare_next);
+    err_t err = keep ? files_rename(j->files, path, spare, why) : files_remove(j->files, path, why);
+    if (err != ERR_OK) return err;
+    if (keep) vec_push(&j->spares, j->spare_next++);
+    file_close(&s.file);
+    vec_remove(&j->segments, 0);
+    return ERR_OK;
+}
+
+static err_t retire(journal_t *j, size_t len, why_t *why) {
+    if (len == 0) return ERR_OK;
+    err_t err = ERR_OK;
+    while (len-- && err == ERR_OK) err = retire_first(j, why);
+    return err == ERR_OK ? files_sync_dir(j->files, j->dir, why) : err;
 }
 
 // ---- the trail of entries -----------------------------------------------------------------------
@@ -127,6 +151,12 @@ static void note_entry(journal_t *j, raft_index_t index, raft_term_t term, place
     trail_append(&j->trail, term, 1);
     vec_push(&j->places, place);
     assert(j->places.len == j->trail.last - j->trail.base);
+}
+
+static void begin_trail(journal_t *j, raft_index_t base, raft_term_t term) {
+    trail_done(&j->trail);
+    trail_init(&j->trail, base, term);
+    vec_reset(&j->places);
 }
 
 // ---- recovery -----------------------------------------------------------------------------------
@@ -184,6 +214,7 @@ static err_t scan_behind(const segment_t *s, const uint8_t *bytes, uint64_t end,
 static err_t erase(journal_t *j, segment_t *s, uint64_t from, uint64_t to, why_t *why) {
     if (to <= from) return ERR_OK;
     j->torn_bytes = to - from;
+    if (j->options.read_only) return ERR_OK;
     uint8_t *zeros = mem_new(to - from);
     err_t err = file_write_at(s->file, from, (bytes_t){zeros, to - from}, why);
     free(zeros);
@@ -219,7 +250,8 @@ static err_t replay(journal_t *j, segment_t *s, bool is_last, why_t *why) {
 static err_t open_segment(journal_t *j, const char *name, segment_t *ret_segment, why_t *why) {
     CLEANUP(free_charp) char *path = str_printf("%s/%s", j->dir, name);
     segment_t s = {0};
-    err_t err = files_open(j->files, path, FILE_OPEN_WRITE, &s.file, why);
+    file_mode_t mode = j->options.read_only ? FILE_OPEN_READ : FILE_OPEN_WRITE;
+    err_t err = files_open(j->files, path, mode, &s.file, why);
     if (err != ERR_OK) return err;
     uint8_t bytes[RECORD_SEGMENT_HEADER_BYTES];
     size_t have = 0;
@@ -243,7 +275,7 @@ static err_t open_segment(journal_t *j, const char *name, segment_t *ret_segment
 
 static err_t check_identity(const journal_t *j, const segment_t *s, why_t *why) {
     const journal_options_t *o = &j->options;
-    if (o->member_id != s->header.member_id)
+    if (o->member_id && o->member_id != s->header.member_id)
         return why_set(why, ERR_CONFLICT, "%s is the log of member %016llx, not of %016llx",
                        file_path(s->file), (unsigned long long)s->header.member_id,
                        (unsigned long long)o->member_id);
@@ -254,21 +286,22 @@ static err_t check_identity(const journal_t *j, const segment_t *s, why_t *why) 
     return ERR_OK;
 }
 
-// How a segment joins the ones before it; the first one says where the log begins.
+// How a segment joins the ones before it; the first one, or one that begins the log anew, says
+// where the log begins.
 static err_t check_joint(journal_t *j, const segment_t *s, why_t *why) {
-    if (j->segments.len == 0) {
-        trail_done(&j->trail);
-        trail_init(&j->trail, s->header.prev_index, s->header.prev_term);
-        j->hard = s->header.hard;
-        j->cluster_id = s->header.cluster_id;
+    const segment_header_t *h = &s->header;
+    const segment_t *before = j->segments.len ? last_segment(j) : NULL;
+    if (before && h->sequence != before->header.sequence + 1)
+        return why_set(why, ERR_CORRUPT, "%s: segment %016llx before it is missing",
+                       file_path(s->file), (unsigned long long)(h->sequence - 1));
+    if (!before || h->begins) {
+        begin_trail(j, h->prev_index, h->prev_term);
+        j->hard = h->hard;
+        j->cluster_id = h->cluster_id;
+        j->begins_at = j->segments.len;
         return ERR_OK;
     }
-    const segment_t *before = last_segment(j);
-    if (s->header.sequence != before->header.sequence + 1)
-        return why_set(why, ERR_CORRUPT, "%s: segment %016llx before it is missing",
-                       file_path(s->file), (unsigned long long)(s->header.sequence - 1));
     // The segment before was whole and durable when this one was begun.
-    const segment_header_t *h = &s->header;
     if (h->prev_index > j->trail.last || trail_term(&j->trail, h->prev_index) != h->prev_term ||
         h->hard.term != j->hard.term || h->hard.vote != j->hard.vote)
         return corrupt_at(before, j->end, "a record that was durable cannot be read", why);
@@ -291,7 +324,7 @@ static err_t recover(journal_t *j, const char **names, size_t len, why_t *why) {
     size_t segments = 0, seen = 0;
     for (size_t i = 0; i < len; i++) {
         segments += is_segment_name(names[i]);
-        if (streq(names[i], "new.seg")) err = remove_unfinished(j, why);
+        if (streq(names[i], "new.seg") && !j->options.read_only) err = remove_unfinished(j, why);
         if (!has_prefix(names[i], "spare-")) continue;
         uint64_t number = strtoull(names[i] + strlen("spare-"), NULL, 10);
         vec_push(&j->spares, number);
@@ -307,13 +340,13 @@ static err_t recover(journal_t *j, const char **names, size_t len, why_t *why) {
         vec_push(&j->segments, s);
         if (err == ERR_OK) err = replay(j, last_segment(j), ++seen == segments, why);
     }
-    return err;
+    return err == ERR_OK && !j->options.read_only ? retire(j, j->begins_at, why) : err;
 }
 
 // ---- life ---------------------------------------------------------------------------------------
 err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cluster_id_if_new,
                    journal_t **ret_journal, why_t *why) {
-    assert(options->member_id);
+    assert(options->member_id || options->read_only);
     journal_t *j = NEW(journal_t);
     j->files = files;
     j->options = *options;
@@ -326,11 +359,16 @@ err_t journal_open(files_t *files, const journal_options_t *options, uint64_t cl
     const char **names = NULL;
     size_t len = 0;
     CLEANUP(free_charp) char *lock = str_printf("%s/lock", j->dir);
-    err_t err = files_make_dir(files, j->dir, why);
+    err_t err = options->read_only ? files_list(files, j->dir, &arena, &names, &len, why)
+                                   : files_make_dir(files, j->dir, why);
+    if (err == ERR_OK && options->read_only && len == 0)
+        err = why_set(why, ERR_NOT_FOUND, "%s: there is no log", j->dir);
     if (err == ERR_OK) err = files_lock(files, lock, &j->lock, why);
     if (err == ERR_OK) err = files_list(files, j->dir, &arena, &names, &len, why);
     if (err == ERR_OK) err = recover(j, names, len, why);
-    if (err == ERR_OK && j->segments.len == 0) err = begin_segment(j, 0, why);
+    if (err == ERR_OK && j->segments.len == 0)
+        err = options->read_only ? why_set(why, ERR_NOT_FOUND, "%s: there is no log", j->dir)
+                                 : begin_segment(j, 0, false, why);
     arena_done(&arena);
     if (err != ERR_OK) {
         journal_close(&j);
@@ -357,6 +395,10 @@ void journal_close(journal_t **journal) {
 const trail_t *journal_trail(const journal_t *journal) { return &journal->trail; }
 raft_hard_t journal_hard(const journal_t *journal) { return journal->hard; }
 uint64_t journal_cluster_id(const journal_t *journal) { return journal->cluster_id; }
+raft_id_t journal_member_id(const journal_t *journal) {
+    return last_segment(journal)->header.member_id;
+}
+size_t journal_segments(const journal_t *journal) { return journal->segments.len; }
 uint64_t journal_torn_bytes(const journal_t *journal) { return journal->torn_bytes; }
 uint64_t journal_bytes(const journal_t *journal) {
     uint64_t bytes = 0;
@@ -390,7 +432,7 @@ static err_t make_room(journal_t *j, const record_t *record, size_t bytes, why_t
     err_t err = flush(j, why);
     if (err == ERR_OK) err = file_sync(s->file, why);
     if (err == ERR_OK && cuts_back) drop_from(j, record->index);
-    return err == ERR_OK ? begin_segment(j, bytes, why) : err;
+    return err == ERR_OK ? begin_segment(j, bytes, false, why) : err;
 }
 
 static err_t add_record(journal_t *j, const record_t *record, why_t *why) {
@@ -537,32 +579,17 @@ err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, a
 }
 
 // ---- cutting ------------------------------------------------------------------------------------
-static err_t retire_first(journal_t *j, why_t *why) {
-    segment_t s = j->segments.at[0];
-    bool keep = j->spares.len < JOURNAL_SPARES && s.bytes == j->options.segment_bytes;
-    CLEANUP(free_charp) char *path = path_of(j, s.header.sequence);
-    CLEANUP(free_charp) char *spare = spare_path(j, j->spare_next);
-    err_t err = keep ? files_rename(j->files, path, spare, why) : files_remove(j->files, path, why);
-    if (err != ERR_OK) return err;
-    if (keep) vec_push(&j->spares, j->spare_next++);
-    file_close(&s.file);
-    vec_remove(&j->segments, 0);
-    return ERR_OK;
-}
-
 err_t journal_cut(journal_t *journal, raft_index_t up_to, why_t *why) {
     assert(up_to <= journal->trail.last);
     if (journal->broken) return why_set(why, ERR_IO, "the log failed before");
-    bool any = false;
-    // A segment may go when the next one begins at or below the cut. Oldest first, and the folder
-    // synced last: a crash leaves a suffix of the segments, never a hole.
-    while (journal->segments.len > 1 && journal->segments.at[1].header.prev_index <= up_to) {
-        err_t err = retire_first(journal, why);
-        journal->broken = err != ERR_OK;
-        if (err != ERR_OK) return err;
-        any = true;
-    }
-    if (!any) return ERR_OK;
+    size_t len = 0;
+    // A segment may go when the next one begins at or below the cut.
+    while (len + 1 < journal->segments.len &&
+           journal->segments.at[len + 1].header.prev_index <= up_to)
+        len++;
+    err_t err = retire(journal, len, why);
+    journal->broken = err != ERR_OK;
+    if (err != ERR_OK) return err;
     raft_index_t base = journal->segments.at[0].header.prev_index;
     if (base > journal->trail.base) {
         size_t gone = (size_t)(base - journal->trail.base);
@@ -572,8 +599,15 @@ err_t journal_cut(journal_t *journal, raft_index_t up_to, why_t *why) {
         journal->places.len -= gone;
         trail_cut(&journal->trail, base);
     }
-    // Before a spare file is written to again, its old name must be gone for good.
-    err_t err = files_sync_dir(journal->files, journal->dir, why);
+    return ERR_OK;
+}
+
+err_t journal_restart(journal_t *journal, raft_index_t index, raft_term_t term, why_t *why) {
+    if (journal->broken) return why_set(why, ERR_IO, "the log failed before");
+    size_t before = journal->segments.len;
+    begin_trail(journal, index, term);
+    err_t err = begin_segment(journal, 0, true, why);
+    if (err == ERR_OK) err = retire(journal, before, why);
     journal->broken = err != ERR_OK;
     return err;
 }

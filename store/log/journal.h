@@ -26,8 +26,9 @@ typedef struct journal journal_t;
 typedef struct {
     const char *dir;
     uint64_t cluster_id;      // a log that exists must be of this cluster; 0: any
-    raft_id_t member_id;      // must be the log's own
+    raft_id_t member_id;      // must be the log's own; 0: any, read_only
     uint64_t segment_bytes;   // 0: the default
+    bool read_only;           // nothing is changed, a torn tail neither; ERR_NOT_FOUND: no log
     bool blind_to_torn_tails; // canary: takes records on trust, so that a test can see it caught
 } journal_options_t;
 
@@ -49,6 +50,8 @@ void journal_close(journal_t **journal); // no sync
 const trail_t *journal_trail(const journal_t *journal);
 raft_hard_t journal_hard(const journal_t *journal);
 uint64_t journal_cluster_id(const journal_t *journal);
+raft_id_t journal_member_id(const journal_t *journal);
+size_t journal_segments(const journal_t *journal);
 uint64_t journal_bytes(const journal_t *journal);      // of all segments, spares not counted
 uint64_t journal_torn_bytes(const journal_t *journal); // cut off when it was opened
 // Of records: what may be appended before another file must be made.
@@ -68,5 +71,9 @@ err_t journal_reserve(journal_t *journal, bool *ret_made, why_t *why) MUST_USE;
 // checked. The arena's.
 err_t journal_read(journal_t *journal, raft_index_t first, uint64_t bytes_max, arena_t *arena,
                    journal_entry_t **ret_entries, size_t *ret_len, why_t *why) MUST_USE;
+// Forget every entry and begin anew after `index`: a snapshot has all up to there. The hard state
+// stays. Durable on return; a crash leaves the log as it was or begun anew.
+err_t journal_restart(journal_t *journal, raft_index_t index, raft_term_t term,
+                      why_t *why) MUST_USE;
 // Entries up to `up_to` are not needed any more: whole segments below it are recycled.
 err_t journal_cut(journal_t *journal, raft_index_t up_to, why_t *why) MUST_USE;

@@ -51,6 +51,7 @@ void record_put_segment(const segment_header_t *header,
     put64(to + 48, header->prev_term);
     put64(to + 56, header->hard.term);
     put64(to + 64, header->hard.vote);
+    to[72] = header->begins;
     put32(to + 12, segment_crc(to));
 }
 
@@ -71,6 +72,7 @@ err_t record_get_segment(const uint8_t from[static RECORD_SEGMENT_HEADER_BYTES],
         .prev_index = get64(from + 40),
         .prev_term = get64(from + 48),
         .hard = {.term = get64(from + 56), .vote = get64(from + 64)},
+        .begins = from[72],
     };
     return ERR_OK;
 }

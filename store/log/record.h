@@ -6,8 +6,8 @@
 //       0   8 magic "TROUPLOG"              48   8 prev_term
 //       8   4 version, 1                    56   8 hard term
 //      12   4 crc of all other bytes        64   8 hard vote
-//      16   8 sequence                      72 440 zeros
-//      24   8 cluster id
+//      16   8 sequence                      72   1 begins: 1, older segments do not count
+//      24   8 cluster id                    73 439 zeros
 //      32   8 member id
 //      40   8 prev_index
 //
@@ -47,6 +47,7 @@ typedef struct {
     raft_index_t prev_index; // last entry before this segment
     raft_term_t prev_term;
     raft_hard_t hard; // in force when the segment was begun
+    bool begins;      // the log begins here, after prev_index: a snapshot has all before
 } segment_header_t;
 
 typedef enum { RECORD_ENTRY = 1, RECORD_HARD = 2 } record_kind_t;

@@ -341,6 +341,70 @@ Test(journal, a_full_disk_refuses_and_it_goes_on_when_there_is_room)
     ASSERT_NO_LEAKS();
 }
 
+// A snapshot was installed: the log goes on behind it, wherever the power goes meanwhile.
+Test(journal, it_begins_anew_after_a_snapshot_or_is_as_it_was)
+{
+    bool was[2] = {false};
+    for (uint64_t writes = 0; !was[1]; writes++) {
+        cr_assert_lt(writes, 60);
+        files_t *files = files_fake_new(writes + 1);
+        journal_t *j = opened(files);
+        raft_hard_t hard = {3, MEMBER};
+        why_t why;
+        cr_assert_eq(journal_append(j, &hard, NULL, 0, &why), ERR_OK);
+        char data[1000];
+        memset(data, 'd', sizeof data);
+        data[sizeof data - 1] = 0;
+        for (raft_index_t i = 1; i <= 10; i++) append(j, i, 3, data);
+        sync_it(j);
+        files_fake_cut_after(files, writes);
+        bool whole = journal_restart(j, 100, 7, &why) == ERR_OK;
+        reopen(files, &j);
+        bool anew = journal_trail(j)->base == 100;
+        cr_assert(anew || (!whole && journal_trail(j)->last == 10), "after %llu writes",
+                  (unsigned long long)writes);
+        was[whole] = true;
+        cr_assert_eq(journal_hard(j).vote, MEMBER);
+        if (!anew) cr_assert_eq(journal_restart(j, 100, 7, &why), ERR_OK);
+        cr_assert_eq(journal_trail(j)->last, 100);
+        cr_assert_eq(trail_last_term(journal_trail(j)), 7);
+        append(j, 101, 7, "on");
+        sync_it(j);
+        reopen(files, &j);
+        expect(j, 101, "on");
+        cr_assert_eq(journal_segments(j), 1);
+        journal_close(&j);
+        files_fake_destroy(&files);
+    }
+    cr_assert(was[0]);
+    ASSERT_NO_LEAKS();
+}
+
+Test(journal, a_reader_changes_nothing)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    append(j, 1, 1, "one");
+    sync_it(j);
+    journal_close(&j);
+    why_t why;
+    CLEANUP(free_charp) char *path = segment_path(1);
+    cr_assert_eq(files_fake_flip_bit(files, path, 512 + 33, &why), ERR_OK);
+    journal_options_t reader = {.dir = "/log", .read_only = true};
+    for (int round = 0; round < 2; round++) {
+        uint64_t writes = files_fake_writes(files);
+        cr_assert_eq(journal_open(files, &reader, 0, &j, &why), ERR_OK, "%s", why.text);
+        cr_assert_eq(journal_member_id(j), MEMBER);
+        cr_assert_eq(journal_trail(j)->last, 0); // the damaged one looks torn, and is left alone
+        journal_close(&j);
+        cr_assert_eq(files_fake_writes(files), writes);
+    }
+    reader.dir = "/nowhere";
+    cr_assert_eq(journal_open(files, &reader, 0, &j, &why), ERR_NOT_FOUND);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
 Test(journal, canary_asserts_are_alive, .signal = SIGABRT)
 {
     journal_t *j = NULL;
