@@ -435,6 +435,7 @@ const config_field_t disk_config[] = {
 const actor_def_t disk_actor = {
     .role = "disk",
     .state_size = sizeof(disk_t),
+    .may_block = true,
     .start = start,
     .handlers = handlers,
     .settle = settle,

@@ -3,6 +3,9 @@
 //     ready                every actor has started, sockets are open
 //     failed SENTENCE      it could not start, and will exit
 //     ending SENTENCE      it gives up by itself (an actor used up its restarts, …)
+//     alive                every actor's last call has returned; said four times per `hang_ms`
+//     hung SENTENCE        one has not: it will be silent from now on, and killed for it
+//     pause MILLISECONDS   stop me for so long (a fault of chaos)
 //
 // A child finds the pipe and the data folder's lock at fixed descriptors.
 #pragma once

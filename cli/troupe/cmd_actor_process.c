@@ -13,10 +13,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+enum { REPORTS_PER_HANG = 4 };
+
 typedef struct {
     topology_vars_t vars;
     const char *topology, *process;
-    int64_t parent;
+    int64_t parent, restarts;
+    const char *last_reason;
 } child_options_t;
 
 static const option_t options[] = {
@@ -24,6 +27,8 @@ static const option_t options[] = {
     {"topology", 0, OPTION_STRING, offsetof(child_options_t, topology), "FILE", NULL},
     {"process", 0, OPTION_STRING, offsetof(child_options_t, process), "NAME", NULL},
     {"parent", 0, OPTION_COUNT, offsetof(child_options_t, parent), "PID", NULL},
+    {"restarts", 0, OPTION_COUNT, offsetof(child_options_t, restarts), "N", NULL},
+    {"last-reason", 0, OPTION_STRING, offsetof(child_options_t, last_reason), "TEXT", NULL},
     {NULL},
 };
 
@@ -56,7 +61,8 @@ static err_t spawn_actors(process_t *p, const topology_t *t, const topology_proc
             else
                 e = role_args(role, t, actor, arena, &args, why);
             if (!e) {
-                e = process_spawn(p, at->name, role->def, actor->name, args, NULL, why);
+                e = process_spawn(p, at->name, role->def, actor->name, args,
+                                  &(restart_policy_t){.strategy = at->strategy}, why);
                 if (e) why_wrap(why, e, "%s/%s", actor->role, actor->name);
             }
         }
@@ -78,10 +84,26 @@ static err_t build(process_t *p, const topology_t *t, const topology_process_t *
     return e;
 }
 
+// The watchdog: the parent hears that all is well, once what hangs, and from then on nothing.
+static void report(const process_t *p, int64_t hang_ms, bool *hung) {
+    const char *role = process_hung(p, hang_ms);
+    if (!role) {
+        child_status_send(CHILD_STATUS_FD, "alive", NULL);
+    } else if (!*hung) {
+        CLEANUP(free_charp)
+        char *sentence =
+            str_printf("hung: a call of %s has not returned for %lld ms", role, (long long)hang_ms);
+        child_status_send(CHILD_STATUS_FD, "hung", sentence);
+    }
+    *hung = role;
+}
+
 // True: asked to stop; false: the process gives up.
-static bool wait_for_end(const process_t *p, int signal_fd) {
+static bool wait_for_end(const process_t *p, int signal_fd, int64_t hang_ms) {
     struct pollfd fds[] = {{signal_fd, POLLIN, 0}, {process_exit_fd(p), POLLIN, 0}};
-    while (poll(fds, LENGTH_OF(fds), -1) <= 0) {}
+    bool hung = false;
+    while (poll(fds, LENGTH_OF(fds), hang_ms ? (int)hang_ms / REPORTS_PER_HANG : -1) <= 0)
+        if (hang_ms) report(p, hang_ms, &hung);
     return fds[0].revents != 0;
 }
 
@@ -102,13 +124,15 @@ static err_t run(const child_options_t *o, arena_t *arena, why_t *why) {
     e = process_new(&(process_options_t){.name = of->name,
                                          .host = o->vars.node,
                                          .may_speak_as = may_speak_as,
-                                         .may_speak_as_arg = &topology},
+                                         .may_speak_as_arg = &topology,
+                                         .restarts = (uint32_t)o->restarts,
+                                         .last_reason = o->last_reason},
                     &p, why);
     if (e) return e;
     e = build(p, &topology, of, arena, why);
     if (!e) {
         child_status_send(CHILD_STATUS_FD, "ready", NULL);
-        if (!wait_for_end(p, signal_fd)) {
+        if (!wait_for_end(p, signal_fd, of->hang_ms)) {
             e = why_set(why, ERR_INTERNAL, "%s", or_empty(process_exit_reason(p)));
             child_status_send(CHILD_STATUS_FD, "ending", why->text);
         }

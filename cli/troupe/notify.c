@@ -5,6 +5,7 @@
 
 static struct sockaddr_un manager = {.sun_family = AF_UNSPEC};
 static socklen_t manager_len;
+static int64_t watchdog_ms;
 
 void notify_init(void) {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -16,7 +17,14 @@ void notify_init(void) {
         manager_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
     }
     unsetenv("NOTIFY_SOCKET");
+    const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    if (usec && (!pid || strtol(pid, NULL, 10) == getpid()))
+        watchdog_ms = strtoll(usec, NULL, 10) / 2000;
+    unsetenv("WATCHDOG_USEC");
+    unsetenv("WATCHDOG_PID");
 }
+
+int64_t notify_watchdog_ms(void) { return manager.sun_family == AF_UNIX ? watchdog_ms : 0; }
 
 void notify_send(const char *state) {
     if (manager.sun_family != AF_UNIX) return;

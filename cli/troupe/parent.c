@@ -22,18 +22,23 @@ enum {
     RESTART_MAX_MS = 2000,     // the cluster is to be back soon after whatever it was
     STEADY_MS = 10 * 1000,     // alive for so long: the row of deaths is over
     STOP_CHILD_MS = 10 * 1000, // between SIGTERM and SIGKILL
+    LATE_MS = 500,             // we were not running either: nobody's silence says anything
     FD_FREE = 16,              // our descriptors lie above those that a child gets
 };
 
 typedef struct {
     const topology_process_t *process;
-    pid_t pid;            // 0: does not live
-    int pidfd, status_fd; // -1: none
-    text_t heard;         // status bytes without a line end yet
-    char *last_words;     // what it said before it ended; owned
-    bool ready;
-    unsigned deaths;            // in a row
-    int64_t started_ms, due_ms; // due: when to start it (again)
+    pid_t pid;                   // 0: does not live
+    int pidfd, status_fd;        // -1: none
+    text_t heard;                // status bytes without a line end yet
+    char *last_words;            // what it said before it ended; owned
+    bool ready, hung, condemned; // condemned: the watchdog has killed it
+    unsigned deaths;             // in a row
+    uint32_t restarts;           // in all
+    char *last_reason;           // how it ended the last time; owned
+    int64_t heard_ms;            // its last word: the watchdog's
+    int64_t paused_until_ms;     // stopped by a fault; 0: it runs
+    int64_t started_ms, due_ms;  // due: when to start it (again)
 } child_t;
 
 typedef struct {
@@ -41,7 +46,8 @@ typedef struct {
     child_t *children;
     size_t len;
     int signal_fd;
-    bool was_ready; // all of them, once
+    bool was_ready;  // all of them, once
+    int64_t ping_ms; // the service manager's watchdog; INT64_MAX: it has none
     bool stopping;
     size_t stop_at;           // the child that is being stopped is children[stop_at - 1]
     int64_t stop_deadline_ms; // 0: it has not got its SIGTERM yet
@@ -67,11 +73,15 @@ static int spawn(const parent_options_t *o, child_t *c, int status_write_fd) {
     const topology_vars_t *v = &o->topology->vars;
     char parent_pid[16];
     snprintf(parent_pid, sizeof parent_pid, "%d", (int)getpid());
-    const char *argv[] = {"troupe",       "actor-process",  "--topology", o->topology_file,
-                          "--process",    c->process->name, "--parent",   parent_pid,
-                          "--data",       v->data,          "--run-dir",  v->run,
-                          "--config-dir", v->config,        "--node",     v->node,
-                          "--node-ip",    v->node_ip,       NULL};
+    char restarts[16];
+    snprintf(restarts, sizeof restarts, "%u", c->restarts);
+    const char *argv[] = {"troupe",        "actor-process",  "--topology", o->topology_file,
+                          "--process",     c->process->name, "--parent",   parent_pid,
+                          "--data",        v->data,          "--run-dir",  v->run,
+                          "--config-dir",  v->config,        "--node",     v->node,
+                          "--node-ip",     v->node_ip,       "--restarts", restarts,
+                          "--last-reason", c->last_reason,   NULL};
+    if (!c->last_reason) argv[LENGTH_OF(argv) - 3] = NULL;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t files;
     sigset_t none, all;
@@ -100,8 +110,9 @@ static void died(parent_t *p, child_t *c, const char *how);
 
 static void start_child(parent_t *p, child_t *c) {
     int pipe_fds[2];
-    c->started_ms = clock_monotonic_ms();
-    c->ready = false;
+    c->started_ms = c->heard_ms = clock_monotonic_ms();
+    c->ready = c->hung = c->condemned = false;
+    c->paused_until_ms = 0;
     text_reset(&c->heard);
     free_charp(&c->last_words);
     if (pipe2(pipe_fds, O_CLOEXEC) < 0) {
@@ -141,8 +152,17 @@ static void all_ready(parent_t *p) {
              p->options->topology->vars.node, p->options->topology->vars.data);
 }
 
+static void pause_child(child_t *c, const char *sentence) {
+    int64_t pause_ms = strtoll(sentence, NULL, 10);
+    if (pause_ms <= 0 || pause_ms > PAUSE_MAX_MS) return;
+    log_warn("troupe", "process %s: paused for %lld ms", c->process->name, (long long)pause_ms);
+    c->paused_until_ms = clock_monotonic_ms() + pause_ms;
+    pidfd_send_signal(c->pidfd, SIGSTOP, NULL, 0);
+}
+
 static void hear(parent_t *p, child_t *c) {
     bool open = child_status_read(c->status_fd, &c->heard);
+    c->heard_ms = clock_monotonic_ms();
     text_t line = TEXT_HEAP;
     const char *word, *sentence;
     while (child_status_next(&c->heard, &line, &word, &sentence)) {
@@ -151,7 +171,10 @@ static void hear(parent_t *p, child_t *c) {
             log_info("troupe", "process %s: ready, pid %d, %lld ms", c->process->name, (int)c->pid,
                      (long long)(clock_monotonic_ms() - c->started_ms));
             all_ready(p);
-        } else {
+        } else if (streq(word, "pause")) {
+            pause_child(c, sentence);
+        } else if (!streq(word, "alive")) {
+            c->hung |= streq(word, "hung");
             free_charp(&c->last_words);
             c->last_words = str_dup(sentence);
             if (streq(word, "failed")) fail_start(p, c, sentence);
@@ -171,6 +194,10 @@ static void died(parent_t *p, child_t *c, const char *how) {
     }
     if (c->ready && now_ms - c->started_ms >= STEADY_MS) c->deaths = 0;
     c->deaths++;
+    c->restarts++;
+    free_charp(&c->last_reason);
+    c->last_reason =
+        str_printf("process %s%s%s", how, c->last_words ? ": " : "", or_empty(c->last_words));
     int64_t delay_ms = parent_restart_delay_ms(c->deaths);
     c->due_ms = now_ms + delay_ms;
     c->ready = false;
@@ -193,6 +220,41 @@ static void reap(parent_t *p, child_t *c) {
     died(p, c, how);
 }
 
+// ---- the watchdog -------------------------------------------------------------------------------
+// A child that says nothing, or only that it hangs, is killed at its deadline; reaped as any other.
+static int64_t watch_child(child_t *c, int64_t now_ms) {
+    if (!c->pid) return INT64_MAX;
+    if (c->paused_until_ms) {
+        if (now_ms < c->paused_until_ms) return c->paused_until_ms;
+        c->paused_until_ms = 0;
+        c->heard_ms = now_ms;
+        pidfd_send_signal(c->pidfd, SIGCONT, NULL, 0);
+    }
+    if (!c->ready || c->condemned || !c->process->hang_ms) return INT64_MAX;
+    int64_t due_ms = c->heard_ms + c->process->hang_ms;
+    if (!c->hung && now_ms < due_ms) return due_ms;
+    if (!c->last_words) c->last_words = str_dup("hung: no sign of life");
+    pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+    c->condemned = true;
+    return INT64_MAX;
+}
+
+static int64_t watch_children(parent_t *p) {
+    int64_t now_ms = clock_monotonic_ms(), next_ms = p->ping_ms;
+    for (size_t i = 0; i < p->len && !p->stopping; i++) {
+        int64_t due_ms = watch_child(&p->children[i], now_ms);
+        if (due_ms < next_ms) next_ms = due_ms;
+    }
+    if (now_ms < p->ping_ms) return next_ms;
+    notify_send("WATCHDOG=1");
+    p->ping_ms = now_ms + notify_watchdog_ms();
+    return p->ping_ms < next_ms ? p->ping_ms : next_ms;
+}
+
+static void forgive_silence(parent_t *p) {
+    for (size_t i = 0; i < p->len; i++) p->children[i].heard_ms = clock_monotonic_ms();
+}
+
 // ---- stopping: the last started first -----------------------------------------------------------
 static bool stop_next(parent_t *p) {
     int64_t now_ms = clock_monotonic_ms();
@@ -203,6 +265,7 @@ static bool stop_next(parent_t *p) {
             p->stop_deadline_ms = 0;
         } else if (!p->stop_deadline_ms) {
             pidfd_send_signal(c->pidfd, SIGTERM, NULL, 0);
+            pidfd_send_signal(c->pidfd, SIGCONT, NULL, 0); // it may be paused
             p->stop_deadline_ms = now_ms + STOP_CHILD_MS;
             return false;
         } else if (now_ms >= p->stop_deadline_ms) {
@@ -250,7 +313,9 @@ static void wait_for_news(parent_t *p, int64_t until_ms) {
     }
     int64_t left_ms = until_ms == INT64_MAX ? -1 : until_ms - clock_monotonic_ms();
     if (until_ms != INT64_MAX && left_ms < 0) left_ms = 0;
-    if (poll(fds, 1 + 2 * p->len, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms) <= 0) return;
+    int n = poll(fds, 1 + 2 * p->len, left_ms > INT32_MAX ? INT32_MAX : (int)left_ms);
+    if (clock_monotonic_ms() - LATE_MS > until_ms) forgive_silence(p);
+    if (n <= 0) return;
     for (size_t i = 0; i < p->len; i++) {
         if (fds[1 + 2 * i].revents) hear(p, &p->children[i]);
         if (fds[2 + 2 * i].revents) reap(p, &p->children[i]);
@@ -270,17 +335,20 @@ err_t parent_run(const parent_options_t *options, why_t *why) {
     for (size_t i = 0; i < p.len; i++)
         p.children[i] = (child_t){&options->topology->processes[i], .pidfd = -1, .status_fd = -1};
     p.stop_at = p.len;
+    p.ping_ms = notify_watchdog_ms() ? clock_monotonic_ms() : INT64_MAX;
     for (;;) {
-        int64_t until_ms = start_due(&p);
+        int64_t until_ms = start_due(&p), watch_ms = watch_children(&p);
+        if (watch_ms < until_ms) until_ms = watch_ms;
         if (p.stopping) {
             if (stop_next(&p)) break;
-            until_ms = p.stop_deadline_ms;
+            if (p.stop_deadline_ms < until_ms) until_ms = p.stop_deadline_ms;
         }
         wait_for_news(&p, until_ms);
     }
     for (size_t i = 0; i < p.len; i++) {
         text_done(&p.children[i].heard);
         free_charp(&p.children[i].last_words);
+        free_charp(&p.children[i].last_reason);
     }
     free(p.children);
     close(p.signal_fd);

@@ -14,6 +14,8 @@ typedef struct {
     int status_fd;              // told "ready" and "failed …" (child_status.h); -1: nobody
 } parent_options_t;
 
+enum { PAUSE_MAX_MS = 3600 * 1000 };
+
 // How long a process that has died `deaths` times in a row stays dead.
 int64_t parent_restart_delay_ms(unsigned deaths);
 

@@ -129,9 +129,23 @@ static err_t dispatcher_actors(reader_t *r, const config_node_t *n, void *into) 
     topology_dispatcher_t *d = into;
     return read_list(r, n, sizeof *d->actors, read_actor, &d->actors, &d->actors_len);
 }
+static err_t dispatcher_strategy(reader_t *r, const config_node_t *n, void *into) {
+    static const char *const names[] = {[SUPERVISE_ONE_FOR_ONE] = "one_for_one",
+                                        [SUPERVISE_ONE_FOR_ALL] = "one_for_all",
+                                        [SUPERVISE_REST_FOR_ONE] = "rest_for_one"};
+    const char *text;
+    err_t e = config_as_string(n, r->file, &text, r->why);
+    for (size_t i = 0; i < LENGTH_OF(names) && !e; i++)
+        if (streq(text, names[i])) {
+            ((topology_dispatcher_t *)into)->strategy = (supervise_t)i;
+            return ERR_OK;
+        }
+    return e ? e : bad(r, n, "must be one_for_one, one_for_all or rest_for_one");
+}
 static err_t read_dispatcher(reader_t *r, const config_node_t *n, void *into) {
     static const member_t members[] = {{"name", true, dispatcher_name},
-                                       {"actors", true, dispatcher_actors}};
+                                       {"actors", true, dispatcher_actors},
+                                       {"strategy", false, dispatcher_strategy}};
     return READ_MAP(r, n, "dispatcher", members, into);
 }
 
@@ -239,12 +253,21 @@ static err_t process_connects(reader_t *r, const config_node_t *n, void *into) {
     topology_process_t *p = into;
     return read_list(r, n, sizeof *p->connects, read_connect, &p->connects, &p->connects_len);
 }
+static err_t process_hang(reader_t *r, const config_node_t *n, void *into) {
+    int64_t *hang_ms = &((topology_process_t *)into)->hang_ms;
+    err_t e = config_as_duration_ms(n, r->file, hang_ms, r->why);
+    if (!e && *hang_ms && (*hang_ms < HANG_MIN_MS || *hang_ms > HANG_MAX_MS))
+        e = bad(r, n, "must be 0s (never), or 100ms to 1h");
+    return e;
+}
 static err_t read_process(reader_t *r, const config_node_t *n, void *into) {
     static const member_t members[] = {{"name", true, process_name_of},
                                        {"dispatchers", true, process_dispatchers},
                                        {"listen", false, process_listens},
-                                       {"connect", false, process_connects}};
+                                       {"connect", false, process_connects},
+                                       {"hangAfter", false, process_hang}};
     ((topology_process_t *)into)->line = n->line;
+    ((topology_process_t *)into)->hang_ms = HANG_DEFAULT_MS;
     return READ_MAP(r, n, "process", members, into);
 }
 

@@ -37,6 +37,7 @@ typedef struct {
     const char *name;
     topology_actor_t *actors;
     size_t actors_len;
+    supervise_t strategy; // of its actors
 } topology_dispatcher_t;
 
 typedef struct {
@@ -47,6 +48,7 @@ typedef struct {
     size_t listens_len;
     connect_options_t *connects;
     size_t connects_len;
+    int64_t hang_ms; // an actor silent for so long: the process is killed; 0: never
     size_t line;
 } topology_process_t;
 
@@ -65,6 +67,7 @@ typedef struct {
 } topology_t;
 
 enum { TOPOLOGY_PROCESSES_MAX = 256, TOPOLOGY_ACTORS_MAX = 8192 };
+enum { HANG_DEFAULT_MS = 10 * 1000, HANG_MIN_MS = 100, HANG_MAX_MS = 3600 * 1000 };
 
 // All in the arena. Errors: ERR_MALFORMED, ERR_INVALID, ERR_TOO_LARGE.
 err_t topology_parse(arena_t *arena, const char *file, const char *text, size_t len,

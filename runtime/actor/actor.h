@@ -11,6 +11,7 @@
 //        stage_deliver stage_fd stage_notice stage_spawn …   the host's news, in any number
 //        stage_run     timers due ─► handlers ─► settle, in order of first touch ─► sends left
 #pragma once
+#include "runtime/actor/dead_letters.h"
 #include "runtime/actor/directory.h"
 #include "runtime/actor/envelope.h"
 #include "runtime/actor/faults.h"
@@ -50,7 +51,10 @@ typedef struct {
     faults_t *faults;       // borrowed, outlives the stage; shared by the process
     uint32_t port;          // this stage's number in the directory
     const char *process, *host_name, *dispatcher; // for `get actors`; borrowed
-    uint64_t seed;                                // of actor_rng and of trace ids
+    uint32_t restarts; // of the process: where the count of its root actors begins
+    const char *last_reason;
+    dead_letters_t *dead_letters; // borrowed; NULL: they are counted only
+    uint64_t seed;                // of actor_rng and of trace ids
 } stage_options_t;
 
 stage_t *stage_new(const stage_options_t *options) MUST_USE;
@@ -62,6 +66,9 @@ void stage_deliver(stage_t *s, envelope_t **env); // *taken*; from another dispa
 void stage_notice(stage_t *s, const notice_t *notice);
 void stage_fd(stage_t *s, actor_t *actor, int fd, uint32_t epoll_events);
 void stage_run(stage_t *s);
+// From any thread: since when, on the host's clock, the round at hand runs, and an actor of which
+// kind; NULL: none does.
+const actor_def_t *stage_at_work(const stage_t *s, int64_t *ret_since_us);
 bool stage_is_busy(const stage_t *s);    // another round has work at once
 int64_t stage_next_us(const stage_t *s); // when a timer is due; INT64_MAX: never
 

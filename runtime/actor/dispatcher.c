@@ -204,6 +204,13 @@ void dispatcher_call(dispatcher_t *d, void (*fn)(stage_t *stage, void *arg), voi
 const char *dispatcher_name(const dispatcher_t *d) { return d->name; }
 uint32_t dispatcher_port(const dispatcher_t *d) { return bus_port_number(d->port); }
 
+const char *dispatcher_hung(const dispatcher_t *d, int64_t hang_ms) {
+    int64_t since_us;
+    const actor_def_t *called = stage_at_work(d->stage, &since_us);
+    if (!called || called->may_block) return NULL;
+    return clock_monotonic_us() - since_us >= hang_ms * 1000 ? called->role : NULL;
+}
+
 static err_t thread_start(dispatcher_t *d, why_t *why) {
     int code = pthread_create(&d->thread, NULL, run, d);
     return code ? why_errno(why, code, "thread of dispatcher %s", d->name) : ERR_OK;
@@ -226,6 +233,9 @@ static err_t open_all(dispatcher_t *d, why_t *why) {
                                             .process = d->options.process,
                                             .host_name = d->options.host,
                                             .dispatcher = d->name,
+                                            .restarts = d->options.restarts,
+                                            .last_reason = d->options.last_reason,
+                                            .dead_letters = d->options.dead_letters,
                                             .seed = rng_seed_from_kernel()});
     return thread_start(d, why);
 }

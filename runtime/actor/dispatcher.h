@@ -15,6 +15,9 @@ typedef struct {
     directory_t *directory;
     faults_t *faults;
     trace_t *trace;
+    dead_letters_t *dead_letters;
+    uint32_t restarts;       // of the process
+    const char *last_reason; // borrowed, outlives it
     // An actor under the root used up its restarts; called on the dispatcher's thread.
     void (*exhausted)(void *arg, const char *reason);
     void *exhausted_arg;
@@ -27,6 +30,8 @@ void dispatcher_stop(dispatcher_t *d);
 void dispatcher_destroy(dispatcher_t **d); // stops it first
 const char *dispatcher_name(const dispatcher_t *d);
 uint32_t dispatcher_port(const dispatcher_t *d);
+// Any thread: as process_hung.
+const char *dispatcher_hung(const dispatcher_t *d, int64_t hang_ms);
 
 // Runs fn on the dispatcher's thread, between two rounds' messages, and waits until it has
 // returned. From a thread that is no dispatcher (two dispatchers that call each other would wait

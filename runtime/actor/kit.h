@@ -65,6 +65,25 @@ typedef enum {
     MAILBOX_FULL_DROP_OLDEST, // the oldest tell gives way, counted
 } mailbox_full_t;
 
+// What happens to its siblings when an actor dies that its supervisor starts again.
+typedef enum {
+    SUPERVISE_ONE_FOR_ONE,  // nothing
+    SUPERVISE_ONE_FOR_ALL,  // they share what it may have spoilt: all end and start again
+    SUPERVISE_REST_FOR_ONE, // those started after it stand on it: they end and start again
+} supervise_t;
+
+// How often an actor that dies is started again. Past that its supervisor gives up: the parent
+// crashes with it; under the root, the process ends with the reason and its own parent starts it.
+typedef struct {
+    uint32_t restarts_max;    // within the window; 0: 10
+    int64_t window_ms;        // 0: 10,000
+    int64_t backoff_first_ms; // 0: at once, then 50 ms doubling
+    int64_t backoff_max_ms;   // 0: 5,000
+    // Among the children of its parent; under the root, among the actors of its dispatcher that
+    // name the same strategy.
+    supervise_t strategy;
+} restart_policy_t;
+
 typedef struct actor_def {
     const char *role;
     size_t state_size; // zeroed before start
@@ -78,7 +97,9 @@ typedef struct actor_def {
     void (*stop)(actor_t *me); // frees the state; not called with a flush in mind: a kill is a kill
     size_t mailbox_max;        // 0: MAILBOX_MAX_DEFAULT
     mailbox_full_t when_full;
-    bool starts_unready; // a bare role does not reach it until actor_set_ready
+    bool starts_unready;       // a bare role does not reach it until actor_set_ready
+    bool may_block;            // it waits for a disk: no watchdog takes that for a hang
+    restart_policy_t children; // how it supervises what it spawns
 } actor_def_t;
 
 // ---- itself ------------------------------------------------------------------------------------

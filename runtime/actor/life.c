@@ -61,6 +61,7 @@ static err_t call_start(stage_t *s, actor_t *a, why_t *why) {
     actor_t *outer = s->running; // a parent's handler may spawn: its call goes on afterwards
     uint64_t outer_trace = s->trace_id;
     s->running = a;
+    atomic_store_explicit(&s->called, a->def, memory_order_relaxed);
     s->trace_id = a->trace_id = stage_new_trace(s);
     err_t err = a->def->start ? a->def->start(a, a->args, why) : ERR_OK;
     s->running = outer;
@@ -137,6 +138,10 @@ err_t stage_spawn(stage_t *s, actor_t *parent, const actor_def_t *def, const cha
     a->name = name_new(address);
     a->policy = policy_of(policy);
     alarm_init(&a->restart, ALARM_RESTART, a, 0);
+    if (!parent) {
+        a->restarts = s->options.restarts;
+        set_exit_reason(a, s->options.last_reason);
+    }
     map_put(&s->actors, address, a);
     a->order_at = s->order.len;
     vec_push(&s->order, a);
@@ -290,6 +295,30 @@ static void escalate(stage_t *s, actor_t *a) {
     free(reason);
 }
 
+// Does b share the fate of a, its sibling (or a itself)?
+static bool is_in_group(const actor_t *a, const actor_t *b) {
+    if (!b || b->parent != a->parent) return false;
+    if (!a->parent && b->policy.strategy != a->policy.strategy) return false;
+    return a->policy.strategy == SUPERVISE_ONE_FOR_ALL || b->order_at >= a->order_at;
+}
+
+// The siblings that fall with a end, last started first, and all start again in their old order.
+static void restart_group(stage_t *s, actor_t *a, int64_t at_us) {
+    char *reason = str_printf("%s died", a->name->text);
+    for (size_t i = s->order.len; i-- > 0;) {
+        actor_t *b = i < s->order.len ? s->order.at[i] : NULL;
+        if (b == a || !is_in_group(a, b) || !b->state) continue;
+        set_exit_reason(b, reason);
+        b->paused = false;
+        end_life(s, b, reason, true);
+        b->life = LIFE_BACKOFF;
+        b->restarts++;
+    }
+    free(reason);
+    for (size_t i = 0; i < s->order.len; i++)
+        if (is_in_group(a, s->order.at[i])) alarms_set(&s->alarms, &s->order.at[i]->restart, at_us);
+}
+
 static void crashed(stage_t *s, actor_t *a, bool counts) {
     a->life = LIFE_BACKOFF;
     a->restarts++;
@@ -301,7 +330,11 @@ static void crashed(stage_t *s, actor_t *a, bool counts) {
         }
         wait_ms = backoff_ms(a);
     }
-    alarms_set(&s->alarms, &a->restart, s->clocks.monotonic_us + wait_ms * 1000);
+    int64_t at_us = s->clocks.monotonic_us + wait_ms * 1000;
+    if (a->policy.strategy == SUPERVISE_ONE_FOR_ONE)
+        alarms_set(&s->alarms, &a->restart, at_us);
+    else
+        restart_group(s, a, at_us);
 }
 
 void life_restart(stage_t *s, actor_t *a) {
@@ -390,7 +423,7 @@ void stage_revive(stage_t *s) {
 
 err_t actor_spawn(actor_t *me, const actor_def_t *def, const char *name, const void *args,
                   why_t *why) {
-    return stage_spawn(me->stage, me, def, name, args, NULL, NULL, why);
+    return stage_spawn(me->stage, me, def, name, args, &me->def->children, NULL, why);
 }
 
 void actor_stop_child(actor_t *me, const char *address) {

@@ -23,6 +23,7 @@ struct process {
     directory_t *directory;
     faults_t *faults;
     trace_t *trace;
+    dead_letters_t *dead_letters;
     VEC(dispatcher_t *) dispatchers;
     VEC(spawned_t) spawned; // in order of start
     bool stopped;
@@ -90,6 +91,13 @@ const char *process_exit_reason(const process_t *p) {
     return reason;
 }
 
+const char *process_hung(const process_t *p, int64_t hang_ms) {
+    const char *role = NULL;
+    for (size_t i = 0; i < p->dispatchers.len && !role; i++)
+        role = dispatcher_hung(p->dispatchers.at[i], hang_ms);
+    return role;
+}
+
 // ---- spawning ----------------------------------------------------------------------------------
 
 static dispatcher_t *dispatcher_find(const process_t *p, const char *name) {
@@ -138,6 +146,9 @@ err_t process_add_dispatcher(process_t *p, const char *name, why_t *why) {
                                                        .directory = p->directory,
                                                        .faults = p->faults,
                                                        .trace = p->trace,
+                                                       .dead_letters = p->dead_letters,
+                                                       .restarts = p->options.restarts,
+                                                       .last_reason = p->options.last_reason,
                                                        .exhausted = on_exhausted,
                                                        .exhausted_arg = p},
                                &d, why);
@@ -155,7 +166,7 @@ static err_t start_system(process_t *p, why_t *why) {
     err_t err = process_add_dispatcher(p, "system", why);
     if (err) return err;
     system_args_t *args = ARENA_NEW(&p->arena, system_args_t);
-    *args = (system_args_t){p->options.name, p->trace, p->faults};
+    *args = (system_args_t){p->options.name, p->trace, p->faults, p->dead_letters};
     return process_spawn(p, "system", &system_actor, p->options.name, args, NULL, why);
 }
 
@@ -164,6 +175,8 @@ err_t process_new(const process_options_t *options, process_t **ret_process, why
     p->options = *options;
     p->options.name = arena_strdup(&p->arena, options->name);
     p->options.host = arena_strdup(&p->arena, or_empty(options->host));
+    if (options->last_reason)
+        p->options.last_reason = arena_strdup(&p->arena, options->last_reason);
     p->boot_id = rng_seed_from_kernel();
     pthread_mutex_init(&p->exit_lock, NULL);
     p->bus = bus_new();
@@ -171,6 +184,7 @@ err_t process_new(const process_options_t *options, process_t **ret_process, why
     directory_subscribe(p->directory, on_directory, p);
     p->faults = faults_new();
     p->trace = trace_new(options->trace_hops_max);
+    p->dead_letters = dead_letters_new();
     p->exit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     err_t err = p->exit_fd < 0 ? why_errno(why, errno, "eventfd") : start_system(p, why);
     if (err) {
@@ -204,6 +218,7 @@ void process_destroy(process_t **process) {
     directory_destroy(&p->directory);
     faults_destroy(&p->faults);
     trace_destroy(&p->trace);
+    dead_letters_destroy(&p->dead_letters);
     for (size_t i = 0; i < p->spawned.len; i++) free(p->spawned.at[i].address);
     vec_done(&p->spawned);
     vec_done(&p->dispatchers);

@@ -24,19 +24,15 @@ typedef struct {
     bool (*may_speak_as)(void *arg, const char *principal, const char *address);
     void *may_speak_as_arg;
     size_t trace_hops_max; // size of the trace ring; 0: 16384
+    // How often this process has been started again, and why the last time: its actors show it.
+    uint32_t restarts;
+    const char *last_reason; // NULL: never
 } process_options_t;
 
 err_t process_new(const process_options_t *options, process_t **ret_process, why_t *why) MUST_USE;
 err_t process_add_dispatcher(process_t *p, const char *dispatcher, why_t *why) MUST_USE;
 
-typedef struct {
-    uint32_t restarts_max;    // within the window, then the process exits with the reason; 0: 10
-    int64_t window_ms;        // 0: 10,000
-    int64_t backoff_first_ms; // 0: at once, then 50 ms doubling
-    int64_t backoff_max_ms;   // 0: 5,000
-} restart_policy_t;
-
-// Spawn under the root supervisor (one_for_one); returns after its start has said how it went.
+// Spawn under the root supervisor; returns after its start has said how it went.
 err_t process_spawn(process_t *p, const char *dispatcher, const actor_def_t *def, const char *name,
                     const void *args, const restart_policy_t *policy, why_t *why) MUST_USE;
 
@@ -62,5 +58,8 @@ err_t process_connect(process_t *p, const connect_options_t *options, why_t *why
 // The process ends itself (an actor used up its restarts, …): becomes readable; then ask why.
 int process_exit_fd(const process_t *p);
 const char *process_exit_reason(const process_t *p);
+// The watchdog's look, from any thread: the role of an actor (one that may block is none) whose
+// handler or settle has not returned for `hang_ms`; NULL: all is well.
+const char *process_hung(const process_t *p, int64_t hang_ms);
 void process_stop(process_t *p); // stops all actors, reverse order of start
 void process_destroy(process_t **p);

@@ -69,6 +69,7 @@ uint64_t stage_new_trace(stage_t *s) {
 
 void stage_call_begin(stage_t *s, actor_t *a, uint64_t trace_id) {
     s->running = a;
+    atomic_store_explicit(&s->called, a->def, memory_order_relaxed);
     s->trace_id = trace_id;
     a->trace_id = trace_id;
 }
@@ -93,6 +94,8 @@ void stage_dead_letter(stage_t *s, envelope_t **env, const char *why) {
     s->counts.dead_letters++;
     log_debug("bus", "dead letter %s from %s to %s: %s", envelope_type(e), e->from->text,
               e->to->text, why);
+    if (s->options.dead_letters)
+        dead_letters_add(s->options.dead_letters, e, why, s->clocks.wall_ms);
     envelope_destroy(&e);
 }
 
@@ -471,6 +474,12 @@ void stage_notice(stage_t *s, const notice_t *n) {
 void stage_begin(stage_t *s) {
     s->options.host.clocks(s->options.host.arg, &s->clocks);
     s->tick_us = s->options.host.tick_us(s->options.host.arg);
+    atomic_store_explicit(&s->round_since_us, s->tick_us, memory_order_relaxed);
+}
+
+const actor_def_t *stage_at_work(const stage_t *s, int64_t *ret_since_us) {
+    *ret_since_us = atomic_load_explicit(&s->round_since_us, memory_order_relaxed);
+    return *ret_since_us ? atomic_load_explicit(&s->called, memory_order_relaxed) : NULL;
 }
 
 void stage_fd(stage_t *s, actor_t *a, int fd, uint32_t epoll_events) {
@@ -585,6 +594,7 @@ void stage_run(stage_t *s) {
     run_settles(s);
     lend_back(s);
     life_sweep(s);
+    atomic_store_explicit(&s->round_since_us, 0, memory_order_relaxed);
 }
 
 bool stage_is_busy(const stage_t *s) { return s->ready.first; }

@@ -129,12 +129,15 @@ struct stage {
     stage_clocks_t clocks; // frozen for the round
     int64_t tick_us;       // end of the last call
     actor_t *running;      // whose function runs
-    uint64_t trace_id;     // of the sends of the call that runs
-    map_t actors;          // address -> actor_t
-    VEC(actor_t *) order;  // in order of start; NULL where one is gone
-    uint64_t version;      // grows when an actor comes or goes
-    map_t routes;          // text -> route_t
-    map_t watchers;        // address -> watchers_t
+    // The watchdog's view of the round: its start (0: between rounds), and who was called last.
+    _Atomic int64_t round_since_us;
+    _Atomic(const actor_def_t *) called;
+    uint64_t trace_id;    // of the sends of the call that runs
+    map_t actors;         // address -> actor_t
+    VEC(actor_t *) order; // in order of start; NULL where one is gone
+    uint64_t version;     // grows when an actor comes or goes
+    map_t routes;         // text -> route_t
+    map_t watchers;       // address -> watchers_t
     VEC(actor_t *) gateways;
     // How many asks and streams wait for an address with this hash: a death that nobody here waits
     // for, as nearly all are, costs one look instead of one through every actor's tables.

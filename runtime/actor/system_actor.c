@@ -142,6 +142,13 @@ static void on_trace(actor_t *me, const message_t *msg, const void *body) {
     actor_reply(me, msg, &hops.base);
 }
 
+static void on_dead_letters(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    Actor__DeadLetters letters = {PROTOBUF_C_MESSAGE_INIT(&actor__dead_letters__descriptor)};
+    dead_letters_list(self->args->dead_letters, self->args->process, actor_arena(me), &letters);
+    actor_reply(me, msg, &letters.base);
+}
+
 // ---- system: life ------------------------------------------------------------------------------
 
 static err_t system_start(actor_t *me, const void *args, why_t *why) {
@@ -166,6 +173,7 @@ static const handler_t system_rows[] = {
     {&actor__set_faults__descriptor, on_set_faults, WHO_ASKS},
     {&actor__clear_faults__descriptor, on_clear_faults, WHO_ASKS},
     {&actor__trace_query__descriptor, on_trace, WHO_ASKS},
+    {&actor__list_dead_letters__descriptor, on_dead_letters, WHO_ASKS},
     {&actor__actor_infos__descriptor, on_steward, "steward"},
     {&actor__metrics__descriptor, on_steward, "steward"},
     {&actor__done__descriptor, on_steward, "steward"},

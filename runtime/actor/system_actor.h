@@ -10,6 +10,7 @@ typedef struct {
     const char *process; // its name
     trace_t *trace;
     faults_t *faults;
+    dead_letters_t *dead_letters;
 } system_args_t;
 extern const actor_def_t system_actor;
 extern const actor_def_t steward_actor; // no args

@@ -18,20 +18,25 @@
 
 // ---- a role that does what its component file says ---------------------------------------------
 typedef struct {
-    bool fail_start, abort_soon;
+    bool fail_start, abort_soon, hang_soon;
 } sitter_args_t;
 static const config_field_t sitter_config[] = {
     {"failStart", CONFIG_BOOL, offsetof(sitter_args_t, fail_start), 0, 0, "its start fails"},
     {"abortSoon", CONFIG_BOOL, offsetof(sitter_args_t, abort_soon), 0, 0, "an assert fails in it"},
+    {"hangSoon", CONFIG_BOOL, offsetof(sitter_args_t, hang_soon), 0, 0, "a call never returns"},
     {NULL},
 };
 static err_t sitter_start(actor_t *me, const void *args, why_t *why) {
     const sitter_args_t *a = args;
     if (a->fail_start) return why_set(why, ERR_DISK_FULL, "the sitter finds no seat");
     if (a->abort_soon) actor_timer(me, 1, 50);
+    if (a->hang_soon) actor_timer(me, 2, 50);
     return ERR_OK;
 }
-static void sitter_on_timer(actor_t *me, uint64_t tag) { abort(); }
+static void sitter_on_timer(actor_t *me, uint64_t tag) {
+    if (tag == 1) abort();
+    for (;;) pause();
+}
 static const actor_def_t sitter_actor = {
     .role = "sitter", .state_size = 1, .start = sitter_start, .on_timer = sitter_on_timer};
 const role_t roles[] = {
@@ -255,6 +260,57 @@ Test(parent, a_failed_assert_is_survived_with_growing_delays)
     cr_assert_eq(troupe(&s, "down", false, NULL), 0);
     stand_done(&s);
     free_charp(&component);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, a_call_that_never_returns_costs_its_process_a_restart)
+{
+    stand_t s = stand_new(ONE "  hangAfter: 200ms\n");
+    CLEANUP(free_charp) char *component = str_printf("%s/sitter.yaml", s.etc);
+    write_file(component, "kind: Sitter\nhangSoon: true\n");
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    WAIT_UNTIL(log_says(&s, "killed by signal 9 (Killed): hung: a call of sitter has not returned "
+                            "for 200 ms; starts again"));
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
+    stand_done(&s);
+    free_charp(&component);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, a_silent_process_is_killed_and_a_quiet_one_is_not)
+{
+    stand_t s = stand_new(TWO "  hangAfter: 400ms\n");
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    pid_t before[8], after[8];
+    cr_assert_eq(children_of(parent_of(&s), before), 2);
+    kill(before[1], SIGSTOP);
+    WAIT_UNTIL(log_says(&s, "process two: killed by signal 9 (Killed): hung: no sign of life"));
+    WAIT_UNTIL(children_of(parent_of(&s), after) == 2);
+    cr_assert_eq(after[0], before[0]);
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
+    stand_done(&s);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, the_service_managers_watchdog_is_fed)
+{
+    stand_t s = stand_new(ONE);
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof at.sun_path, "%s/notify", s.folder);
+    CLEANUP(close_fdp) int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    setenv("NOTIFY_SOCKET", at.sun_path, 1);
+    setenv("WATCHDOG_USEC", "100000", 1);
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    struct pollfd mail = {fd, POLLIN, 0};
+    for (int fed = 0; fed < 3;) {
+        char text[128] = "";
+        cr_assert_eq(poll(&mail, 1, 15000), 1);
+        cr_assert_gt(recv(fd, text, sizeof text - 1, 0), 0);
+        fed += streq(text, "WATCHDOG=1");
+    }
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
+    stand_done(&s);
     ASSERT_NO_LEAKS();
 }
 

@@ -21,8 +21,10 @@ Test(topology, reads_processes_links_and_principals)
               "kind: Topology\n"
               "processes:\n"
               "- name: main\n"
+              "  hangAfter: 3s\n"
               "  dispatchers:\n"
               "  - name: control\n"
+              "    strategy: rest_for_one\n"
               "    actors:\n"
               "    - {role: apiserver, name: \"${node}\", config: api.yaml, set: {dataDir: "
               "\"${data}/x\"}}\n"
@@ -42,6 +44,9 @@ Test(topology, reads_processes_links_and_principals)
     const topology_process_t *main_process = topology_process(&t, "main");
     const topology_actor_t *actor = &main_process->dispatchers[0].actors[0];
     cr_assert_str_eq(actor->name, "n1");
+    cr_assert_eq(main_process->hang_ms, 3000);
+    cr_assert_eq(topology_process(&t, "n1/node")->hang_ms, HANG_DEFAULT_MS);
+    cr_assert_eq(main_process->dispatchers[0].strategy, SUPERVISE_REST_FOR_ONE);
     cr_assert_str_eq(actor->config, "/c/api.yaml");
     cr_assert_str_eq(config_node_get(actor->set, "dataDir")->text, "/d/x");
     cr_assert_str_eq(main_process->listens[0].endpoint, "ipc:///r/t.sock");
@@ -80,6 +85,10 @@ Test(topology, names_file_line_and_mistake)
          "t.yaml:8: actor r/a is given twice"},
         {HEAD "  - {name: d, actors: []}\n  - {name: d, actors: []}\n",
          "t.yaml:3: dispatcher d is given twice"},
+        {HEAD "  - {name: d, actors: [], strategy: all_for_one}\n",
+         "t.yaml:5: strategy: must be one_for_one, one_for_all or rest_for_one"},
+        {HEAD "    []\n  hangAfter: 10ms\n",
+         "t.yaml:6: hangAfter: must be 0s (never), or 100ms to 1h"},
         {HEAD "    []\n- {name: p, dispatchers: []}\n", "t.yaml:6: process p is given twice"},
         {HEAD "    []\n  listen:\n  - {endpoint: \"udp://x\"}\n",
          "t.yaml:7: endpoint: must be ipc:///PATH or tcp://ADDRESS:PORT"},

@@ -1,6 +1,7 @@
 // What actors may rely on (kit.h), on virtual time: asks and their one outcome, lives, streams,
 // monitors, limits.
 #include "runtime/actor/kit.h"
+#include "runtime/base/text.h"
 #include "runtime/base/vec.h"
 #include "runtime/sim/sim.h"
 #include "support/leaks.h"
@@ -590,6 +591,82 @@ Test(family, children_die_with_their_parent_and_return_with_it)
     sim_run_for(w.sim, 10000);
     cr_assert_geq(ask_number(&w, "boss/b", 0), 1);
     world_done(&w);
+    ASSERT_NO_LEAKS();
+}
+
+// ---- strategies --------------------------------------------------------------------------------
+static text_t diary; // who started and who stopped, in order
+
+static err_t limb_start(actor_t *me, const void *args, why_t *why) {
+    text_addf(&diary, "+%s ", actor_name(me));
+    return ERR_OK;
+}
+static void limb_stop(actor_t *me) { text_addf(&diary, "-%s ", actor_name(me)); }
+static const actor_def_t limb_actor = {"limb", 0, limb_start, child_rows, .stop = limb_stop};
+
+static err_t body_start(actor_t *me, const void *args, why_t *why) {
+    err_t err = ERR_OK;
+    if (diary.len) text_addf(&diary, "+!%s ", actor_name(me));
+    for (const char *c = "abc"; *c && !err; c++)
+        err = actor_spawn(me, &limb_actor, (char[]){*c, 0}, NULL, why);
+    return err;
+}
+static const actor_def_t bodies[] = {
+    [SUPERVISE_ONE_FOR_ONE] = {"body", 0, body_start},
+    [SUPERVISE_ONE_FOR_ALL] = {"body", 0, body_start, .children.strategy = SUPERVISE_ONE_FOR_ALL,
+                               .children.restarts_max = 3},
+    [SUPERVISE_REST_FOR_ONE] = {"body", 0, body_start, .children.strategy = SUPERVISE_REST_FOR_ONE},
+};
+
+Test(family, siblings_fall_and_rise_as_their_supervisor_says)
+{
+    static const struct {
+        supervise_t strategy;
+        const char *dies, *diary;
+    } rows[] = {
+        {SUPERVISE_ONE_FOR_ONE, "limb/b", "-b +b "},
+        {SUPERVISE_ONE_FOR_ALL, "limb/b", "-b -c -a +a +b +c "},
+        {SUPERVISE_REST_FOR_ONE, "limb/b", "-b -c +b +c "},
+        {SUPERVISE_REST_FOR_ONE, "limb/c", "-c +c "},
+        {SUPERVISE_REST_FOR_ONE, "limb/a", "-a -c -b +a +b +c "},
+    };
+    diary = TEXT_HEAP;
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        for (int killed = 0; killed < 2; killed++) {
+            world_t w = {.sim = sim_new(11)};
+            const actor_def_t *body = &bodies[rows[i].strategy];
+            cr_assert_eq(sim_spawn(w.sim, "h", "p", body, "x", NULL, NULL), ERR_OK);
+            cr_assert_str_eq(text_str(&diary), "+a +b +c ");
+            text_reset(&diary);
+            Actor__KillActor crash = word("crash");
+            if (killed)
+                sim_kill(w.sim, rows[i].dies, "chaos");
+            else
+                sim_tell(w.sim, "test/me", rows[i].dies, &crash.base);
+            sim_run_for(w.sim, 200);
+            cr_expect_str_eq(text_str(&diary), rows[i].diary, "row %zu", i);
+            world_done(&w);
+            text_reset(&diary);
+        }
+    }
+    text_done(&diary);
+    ASSERT_NO_LEAKS();
+}
+
+Test(family, more_crashes_than_the_budget_reach_the_supervisor)
+{
+    diary = TEXT_HEAP;
+    world_t w = {.sim = sim_new(12)};
+    const actor_def_t *body = &bodies[SUPERVISE_ONE_FOR_ALL];
+    cr_assert_eq(sim_spawn(w.sim, "h", "p", body, "x", NULL, NULL), ERR_OK);
+    Actor__KillActor crash = word("crash");
+    for (int i = 0; i < 4; i++) {
+        sim_tell(w.sim, "test/me", "limb/a", &crash.base);
+        sim_run_for(w.sim, 800);
+    }
+    cr_assert(has_suffix(text_str(&diary), "+!x +a +b +c "), "%s", text_str(&diary));
+    world_done(&w);
+    text_done(&diary);
     ASSERT_NO_LEAKS();
 }
 

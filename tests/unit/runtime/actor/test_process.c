@@ -1,4 +1,5 @@
 // Actors on real threads: dispatchers, bus, directory, supervision, the system actor.
+#include "runtime/actor/dead_letters.h"
 #include "runtime/actor/kit.h"
 #include "runtime/actor/metrics.h"
 #include "runtime/actor/process.h"
@@ -217,9 +218,13 @@ static void asker_answer(actor_t *me, const message_t *msg, const void *body) {
     sem_post(&q->bell.sem);
 }
 static const handler_t asker_rows[] = {
-    {&actor__actor_infos__descriptor, asker_answer}, {&actor__trace_hops__descriptor, asker_answer},
-    {&actor__metrics__descriptor, asker_answer},     {&actor__done__descriptor, asker_answer},
-    {&actor__failure__descriptor, asker_answer},     {0},
+    {&actor__actor_infos__descriptor, asker_answer},
+    {&actor__dead_letters__descriptor, asker_answer},
+    {&actor__trace_hops__descriptor, asker_answer},
+    {&actor__metrics__descriptor, asker_answer},
+    {&actor__done__descriptor, asker_answer},
+    {&actor__failure__descriptor, asker_answer},
+    {0},
 };
 static const actor_def_t asker_actor = {"cli", sizeof(void *), asker_start, asker_rows};
 
@@ -383,6 +388,77 @@ Test(process, ends_itself_when_an_actor_used_up_its_restarts)
     struct pollfd fd = {process_exit_fd(p), POLLIN, 0};
     cr_assert_eq(poll(&fd, 1, 30000), 1);
     cr_assert_str_eq(process_exit_reason(p), "mayfly/m used up its restarts: short life");
+    end(&p);
+}
+
+Test(process, tells_its_last_end_and_how_often_it_was_started_again)
+{
+    process_t *p;
+    why_t why;
+    process_options_t options = {.name = "p1", .restarts = 3, .last_reason = "killed by signal 11"};
+    cr_assert_eq(process_new(&options, &p, &why), ERR_OK);
+    cr_assert_eq(process_add_dispatcher(p, "a", &why), ERR_OK);
+    cr_assert_eq(process_add_dispatcher(p, "b", &why), ERR_OK);
+    spawn(p, "a", &echo_actor, "e", NULL);
+    Actor__ListActors list = {PROTOBUF_C_MESSAGE_INIT(&actor__list_actors__descriptor)};
+    const Actor__ActorInfo *e = info(say(p, &list.base), "echo/e");
+    cr_assert_eq(e->restarts, 3);
+    cr_assert_str_eq(e->last_reason, "killed by signal 11");
+    end(&p);
+}
+
+Test(process, keeps_the_newest_letters_that_reached_nobody)
+{
+    process_t *p = two_dispatchers();
+    spawn(p, "a", &hole_actor, "h", NULL);
+    drive_t *d = ARENA_NEW(&memory, drive_t);
+    *d = (drive_t){"hole/h", 2, 2, 25000};
+    bell_init(&d->bell);
+    spawn(p, "b", &driver_actor, "waits", d);
+    Actor__PauseActor pause = {PROTOBUF_C_MESSAGE_INIT(&actor__pause_actor__descriptor)};
+    pause.address = "hole/h";
+    cr_assert_not_null(say(p, &pause.base));
+    Actor__KillActor kill = word("hole/h");
+    cr_assert_not_null(say(p, &kill.base));
+    bell_wait(&d->bell);
+    Actor__ListDeadLetters ask = {PROTOBUF_C_MESSAGE_INIT(&actor__list_dead_letters__descriptor)};
+    const Actor__DeadLetters *dead = say(p, &ask.base);
+    for (size_t i = 0; i < dead->n_letters; i++) {
+        cr_expect_str_eq(dead->letters[i]->to, "hole/h");
+        cr_expect_str_eq(dead->letters[i]->why, "its receiver died");
+        cr_expect_str_eq(dead->letters[i]->process, "p1");
+    }
+    dead_letters_t *ring = dead_letters_new();
+    envelope_t *env = envelope_new();
+    env->from = name_new("a/1"), env->to = name_new("b/1");
+    for (int i = 0; i < DEAD_LETTERS_MAX + 3; i++) dead_letters_add(ring, env, "why", i);
+    Actor__DeadLetters all = {PROTOBUF_C_MESSAGE_INIT(&actor__dead_letters__descriptor)};
+    dead_letters_list(ring, "p", &memory, &all);
+    cr_assert_eq(all.n_letters, DEAD_LETTERS_MAX);
+    cr_assert_eq(all.letters[0]->wall_ms, 3);
+    cr_assert_eq(all.letters[all.n_letters - 1]->wall_ms, DEAD_LETTERS_MAX + 2);
+    envelope_destroy(&env);
+    dead_letters_destroy(&ring);
+    end(&p);
+}
+
+Test(process, roots_of_one_strategy_fall_together)
+{
+    process_t *p = two_dispatchers();
+    why_t why;
+    restart_policy_t all = {.strategy = SUPERVISE_ONE_FOR_ALL};
+    cr_assert_eq(process_spawn(p, "a", &echo_actor, "1", NULL, &all, &why), ERR_OK);
+    cr_assert_eq(process_spawn(p, "a", &echo_actor, "2", NULL, &all, &why), ERR_OK);
+    spawn(p, "a", &echo_actor, "3", NULL);
+    Actor__KillActor kill = word("echo/2");
+    cr_assert_not_null(say(p, &kill.base));
+    Actor__ListActors list = {PROTOBUF_C_MESSAGE_INIT(&actor__list_actors__descriptor)};
+    const Actor__ActorInfos *q = say(p, &list.base);
+    cr_assert_eq(info(q, "echo/1")->restarts, 1);
+    cr_assert_eq(info(q, "echo/2")->restarts, 1);
+    cr_assert_eq(info(q, "echo/3")->restarts, 0);
+    cr_assert_eq(info(q, "steward/p1/a")->restarts, 0);
+    cr_assert_str_eq(info(q, "echo/1")->last_reason, "echo/2 died");
     end(&p);
 }
 
