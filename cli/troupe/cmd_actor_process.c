@@ -46,6 +46,10 @@ static bool may_speak_as(void *arg, const char *principal, const char *address) 
     return topology_may_speak_as(arg, principal, address);
 }
 
+static void tell_parent(void *arg, const char *word, const char *sentence) {
+    child_status_send(CHILD_STATUS_FD, word, sentence);
+}
+
 static err_t spawn_actors(process_t *p, const topology_t *t, const topology_process_t *of,
                           arena_t *arena, why_t *why) {
     err_t e = ERR_OK;
@@ -126,7 +130,8 @@ static err_t run(const child_options_t *o, arena_t *arena, why_t *why) {
                                          .may_speak_as = may_speak_as,
                                          .may_speak_as_arg = &topology,
                                          .restarts = (uint32_t)o->restarts,
-                                         .last_reason = o->last_reason},
+                                         .last_reason = o->last_reason,
+                                         .tell_parent = tell_parent},
                     &p, why);
     if (e) return e;
     e = build(p, &topology, of, arena, why);

@@ -83,6 +83,7 @@ actor_t *stage_find(const stage_t *s, const char *address);
 // kill is an order from outside, hence neither a restart of the budget nor a reason for back-off.
 void stage_kill(stage_t *s, actor_t *actor, const char *reason);
 void stage_pause(stage_t *s, actor_t *actor, bool paused);
+void stage_hang(stage_t *s, actor_t *actor); // a fault: a call of it that never returns
 void stage_stop(stage_t *s, actor_t *actor, const char *reason); // for good, children first
 void stage_stop_all(stage_t *s, const char *reason);             // reverse order of start
 // Every instance ends at once, as a crash ends them (the host keeps what the directory says to

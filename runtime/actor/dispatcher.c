@@ -46,7 +46,9 @@ struct dispatcher {
 // ---- hosting the stage -------------------------------------------------------------------------
 
 static void host_clocks(void *arg, stage_clocks_t *ret) {
-    *ret = (stage_clocks_t){clock_monotonic_us(), clock_boottime_ms() * 1000, clock_wall_ms()};
+    const dispatcher_t *d = arg;
+    *ret = (stage_clocks_t){clock_monotonic_us(), clock_boottime_ms() * 1000,
+                            clock_wall_ms() + faults_skew_ms(d->options.faults)};
 }
 
 static int64_t host_tick(void *arg) { return clock_monotonic_us(); }

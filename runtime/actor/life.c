@@ -10,6 +10,7 @@
 // parent that is started again spawns them again.
 #include "runtime/actor/stage_inner.h"
 #include "runtime/base/log.h"
+#include <unistd.h>
 
 enum {
     RESTARTS_MAX_DEFAULT = 10,
@@ -383,6 +384,11 @@ void stage_kill(stage_t *s, actor_t *a, const char *reason) {
     a->paused = false;
     end_life(s, a, or_empty(reason), true);
     crashed(s, a, false);
+}
+
+void stage_hang(stage_t *s, actor_t *a) {
+    atomic_store_explicit(&s->called, a->def, memory_order_relaxed);
+    for (;;) pause();
 }
 
 void stage_pause(stage_t *s, actor_t *a, bool paused) {

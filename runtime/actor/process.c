@@ -166,7 +166,7 @@ static err_t start_system(process_t *p, why_t *why) {
     err_t err = process_add_dispatcher(p, "system", why);
     if (err) return err;
     system_args_t *args = ARENA_NEW(&p->arena, system_args_t);
-    *args = (system_args_t){p->options.name, p->trace, p->faults, p->dead_letters};
+    *args = (system_args_t){&p->options, p->options.name, p->trace, p->faults, p->dead_letters};
     return process_spawn(p, "system", &system_actor, p->options.name, args, NULL, why);
 }
 

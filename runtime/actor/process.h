@@ -27,6 +27,9 @@ typedef struct {
     // How often this process has been started again, and why the last time: its actors show it.
     uint32_t restarts;
     const char *last_reason; // NULL: never
+    // A word for the process above this one (child_status.h); NULL: there is none.
+    void (*tell_parent)(void *arg, const char *word, const char *sentence);
+    void *tell_parent_arg;
 } process_options_t;
 
 err_t process_new(const process_options_t *options, process_t **ret_process, why_t *why) MUST_USE;

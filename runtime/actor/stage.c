@@ -325,9 +325,11 @@ static void delays_clear(stage_t *s) {
 }
 
 // True: the fault has taken the message.
-static bool fault_on_send(stage_t *s, envelope_t **env) {
+static bool fault_on_send(stage_t *s, envelope_t **env, const name_t *to_process) {
     fault_verdict_t v = {0};
-    if (faults_any(s->options.faults)) v = faults_on_send(s->options.faults, *env, &s->rng);
+    fault_place_t at = {or_empty(s->options.process), to_process ? to_process->text : NULL,
+                        s->clocks.monotonic_us};
+    if (faults_any(s->options.faults)) v = faults_on_send(s->options.faults, *env, &at, &s->rng);
     if (v.drop) {
         stage_dead_letter(s, env, "dropped by a fault");
         return true;
@@ -339,7 +341,8 @@ static bool fault_on_send(stage_t *s, envelope_t **env) {
 }
 
 static void fault_on_arrival(stage_t *s, actor_t *a, envelope_t **env) {
-    fault_verdict_t v = faults_on_arrival(s->options.faults, *env, &s->rng);
+    fault_place_t at = {or_empty(s->options.process), NULL, s->clocks.monotonic_us};
+    fault_verdict_t v = faults_on_arrival(s->options.faults, *env, &at, &s->rng);
     if (v.duplicate) {
         envelope_t *twin = envelope_dup(*env);
         twin->is_late = true;
@@ -408,7 +411,8 @@ void stage_route(stage_t *s, actor_t *from, const char *to, envelope_t **env) {
         return;
     }
     if (!e->to_incarnation) e->to_incarnation = r->place.incarnation;
-    if ((faults_any(s->options.faults) || s->delayed) && fault_on_send(s, env)) return;
+    if ((faults_any(s->options.faults) || s->delayed) && fault_on_send(s, env, r->place.process))
+        return;
     if (r->local && !faults_any(s->options.faults))
         stage_place(s, r->local, env);
     else

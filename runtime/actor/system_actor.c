@@ -1,7 +1,18 @@
 #include "runtime/actor/system_actor.h"
+#include "runtime/actor/burner.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/log.h"
 #include "runtime/base/map.h"
 #include "runtime/base/vec.h"
+#include "runtime/io/files.h"
+#include <signal.h>
+#include <unistd.h>
+
+enum {
+    TAG_EXPIRE = 1, // timers
+    TAG_DIE,
+    DIE_MS = 20, // after the answer has left
+};
 
 // ---- state -------------------------------------------------------------------------------------
 
@@ -19,6 +30,8 @@ typedef struct {
     const system_args_t *args;
     imap_t trips; // tag -> round_trip_t
     uint64_t last_tag;
+    burner_t *burner; // owned
+    int death;        // signal that ends this process at TAG_DIE
 } system_t;
 
 static void trip_destroy(system_t *self, uint64_t tag) {
@@ -114,23 +127,130 @@ static void reply_done(actor_t *me, const message_t *msg) {
     actor_reply(me, msg, &done.base);
 }
 
-static void on_set_faults(actor_t *me, const message_t *msg, const void *body) {
+static void on_dead_letters(actor_t *me, const message_t *msg, const void *body) {
     const system_t *self = actor_state(me);
+    Actor__DeadLetters letters = {PROTOBUF_C_MESSAGE_INIT(&actor__dead_letters__descriptor)};
+    dead_letters_list(self->args->dead_letters, self->args->process, actor_arena(me), &letters);
+    actor_reply(me, msg, &letters.base);
+}
+
+// ---- system: faults ----------------------------------------------------------------------------
+
+static void tell_stewards(actor_t *me, const ProtobufCMessage *body) {
+    stewards_t found = {.arena = actor_arena(me)};
+    directory_each(actor_directory(me), note_steward, &found);
+    for (size_t i = 0; i < found.names.len; i++) actor_tell(me, found.names.at[i], body);
+    vec_done(&found.names);
+}
+
+static void pause_actor(actor_t *me, const char *address, bool resume) {
+    Actor__PauseActor pause = {PROTOBUF_C_MESSAGE_INIT(&actor__pause_actor__descriptor)};
+    pause.address = (char *)address;
+    pause.resume = resume;
+    tell_stewards(me, &pause.base);
+}
+
+static void undone(void *arg, const Actor__FaultRule *rule) {
+    if (rule->kind == ACTOR__FAULT_RULE__KIND__PAUSE) pause_actor(arg, rule->target, true);
+}
+
+// What the faults that are on add up to for the process; then sleeps until the next one ends.
+static void apply_faults(actor_t *me) {
+    system_t *self = actor_state(me);
+    faults_t *faults = self->args->faults;
+    int64_t next_us = faults_expire(faults, actor_now_us(me), undone, me);
+    Actor__Faults on = {PROTOBUF_C_MESSAGE_INIT(&actor__faults__descriptor)};
+    faults_list(faults, actor_now_us(me), actor_arena(me), &on);
+    int64_t delay_ms = 0, skew_ms = 0;
+    bool is_full = false;
+    double share = 0;
+    for (size_t i = 0; i < on.n_rules; i++) {
+        const Actor__FaultRule *r = on.rules[i];
+        if (r->kind == ACTOR__FAULT_RULE__KIND__DISK_SLOW) delay_ms += r->delay_ms;
+        if (r->kind == ACTOR__FAULT_RULE__KIND__DISK_FULL) is_full = true;
+        if (r->kind == ACTOR__FAULT_RULE__KIND__SKEW) skew_ms += r->skew_ms;
+        if (r->kind == ACTOR__FAULT_RULE__KIND__CPU)
+            share += r->probability > 0 ? r->probability : 1;
+    }
+    files_real_set_faults(delay_ms * 1000, is_full);
+    faults_set_skew(faults, skew_ms);
+    burner_set(&self->burner, share);
+    if (next_us < INT64_MAX) actor_timer(me, TAG_EXPIRE, (next_us - actor_now_us(me)) / 1000 + 1);
+}
+
+// At once, and not kept.
+static void strike(actor_t *me, const Actor__FaultRule *r) {
+    system_t *self = actor_state(me);
+    Actor__KillActor kill = {PROTOBUF_C_MESSAGE_INIT(&actor__kill_actor__descriptor)};
+    kill.address = (char *)r->target;
+    kill.reason = arena_printf(actor_arena(me), "chaos %s", or_empty(r->name));
+    if (r->kind == ACTOR__FAULT_RULE__KIND__CRASH) kill.how = ACTOR__KILL_ACTOR__HOW__CRASH;
+    if (r->kind == ACTOR__FAULT_RULE__KIND__HANG) kill.how = ACTOR__KILL_ACTOR__HOW__HANG;
+    if (!is_empty(r->target)) {
+        tell_stewards(me, &kill.base);
+        return;
+    }
+    self->death = r->kind == ACTOR__FAULT_RULE__KIND__CRASH ? SIGSEGV : SIGKILL;
+    actor_timer(me, TAG_DIE, DIE_MS);
+}
+
+static err_t begin_fault(actor_t *me, const Actor__FaultRule *r, why_t *why) {
+    system_t *self = actor_state(me);
+    const process_options_t *o = self->args->options;
+    bool pauses = r->kind == ACTOR__FAULT_RULE__KIND__PAUSE;
+    if (r->kind >= ACTOR__FAULT_RULE__KIND__KILL) {
+        strike(me, r);
+        return ERR_OK;
+    }
+    if (pauses && is_empty(r->target)) {
+        if (!o->tell_parent || !r->for_ms)
+            return why_set(why, ERR_BAD_REQUEST, "nobody above this process could resume it");
+        o->tell_parent(o->tell_parent_arg, "pause", arena_printf(actor_arena(me), "%u", r->for_ms));
+        return ERR_OK;
+    }
+    if (!faults_set(self->args->faults, r, actor_now_us(me)))
+        return why_set(why, ERR_EXHAUSTED, "more than %d fault rules", FAULT_RULES_MAX);
+    if (pauses) pause_actor(me, r->target, false);
+    return ERR_OK;
+}
+
+static void on_set_faults(actor_t *me, const message_t *msg, const void *body) {
     const Actor__SetFaults *set = body;
-    for (size_t i = 0; i < set->n_rules; i++)
-        if (!faults_set(self->args->faults, set->rules[i])) {
-            actor_fail(me, msg, ERR_EXHAUSTED, "too many fault rules");
-            return;
-        }
-    reply_done(me, msg);
+    why_t why;
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < set->n_rules && !err; i++) err = begin_fault(me, set->rules[i], &why);
+    apply_faults(me);
+    if (err)
+        actor_fail(me, msg, err, why.text);
+    else
+        reply_done(me, msg);
 }
 
 static void on_clear_faults(actor_t *me, const message_t *msg, const void *body) {
     const system_t *self = actor_state(me);
     const Actor__ClearFaults *clear = body;
-    for (size_t i = 0; i < clear->n_names; i++) faults_clear(self->args->faults, clear->names[i]);
-    if (!clear->n_names) faults_clear(self->args->faults, NULL);
+    for (size_t i = 0; i < clear->n_names; i++)
+        faults_clear(self->args->faults, clear->names[i], undone, me);
+    if (!clear->n_names) faults_clear(self->args->faults, NULL, undone, me);
+    apply_faults(me);
     reply_done(me, msg);
+}
+
+static void on_list_faults(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    Actor__Faults faults = {PROTOBUF_C_MESSAGE_INIT(&actor__faults__descriptor)};
+    faults_list(self->args->faults, actor_now_us(me), actor_arena(me), &faults);
+    faults.process = (char *)self->args->process;
+    actor_reply(me, msg, &faults.base);
+}
+
+static void system_timer(actor_t *me, uint64_t tag) {
+    const system_t *self = actor_state(me);
+    if (tag == TAG_DIE) {
+        signal(self->death, SIG_DFL);
+        kill(getpid(), self->death);
+    }
+    apply_faults(me);
 }
 
 static void on_trace(actor_t *me, const message_t *msg, const void *body) {
@@ -142,17 +262,11 @@ static void on_trace(actor_t *me, const message_t *msg, const void *body) {
     actor_reply(me, msg, &hops.base);
 }
 
-static void on_dead_letters(actor_t *me, const message_t *msg, const void *body) {
-    const system_t *self = actor_state(me);
-    Actor__DeadLetters letters = {PROTOBUF_C_MESSAGE_INIT(&actor__dead_letters__descriptor)};
-    dead_letters_list(self->args->dead_letters, self->args->process, actor_arena(me), &letters);
-    actor_reply(me, msg, &letters.base);
-}
-
 // ---- system: life ------------------------------------------------------------------------------
 
 static err_t system_start(actor_t *me, const void *args, why_t *why) {
     ((system_t *)actor_state(me))->args = args;
+    apply_faults(me); // those set before it was killed still end in time
     return ERR_OK;
 }
 
@@ -162,6 +276,7 @@ static void system_stop(actor_t *me) {
     uint64_t tag;
     while (imap_next(&self->trips, &at, &tag, NULL)) trip_destroy(self, tag);
     imap_done(&self->trips);
+    burner_set(&self->burner, 0);
 }
 
 #define WHO_ASKS "apiserver gateway cli admin chaos system"
@@ -172,6 +287,7 @@ static const handler_t system_rows[] = {
     {&actor__pause_actor__descriptor, on_kill_or_pause, WHO_ASKS},
     {&actor__set_faults__descriptor, on_set_faults, WHO_ASKS},
     {&actor__clear_faults__descriptor, on_clear_faults, WHO_ASKS},
+    {&actor__list_faults__descriptor, on_list_faults, WHO_ASKS},
     {&actor__trace_query__descriptor, on_trace, WHO_ASKS},
     {&actor__list_dead_letters__descriptor, on_dead_letters, WHO_ASKS},
     {&actor__actor_infos__descriptor, on_steward, "steward"},
@@ -186,6 +302,7 @@ const actor_def_t system_actor = {
     .state_size = sizeof(system_t),
     .start = system_start,
     .handlers = system_rows,
+    .on_timer = system_timer,
     .stop = system_stop,
 };
 
@@ -233,12 +350,25 @@ static actor_t *wanted(actor_t *me, const message_t *msg, const char *address) {
     return found;
 }
 
+// As a wild pointer would.
+static void crash(const char *reason) {
+    log_warn("steward", "crashes on purpose: %s", reason);
+    signal(SIGSEGV, SIG_DFL);
+    kill(getpid(), SIGSEGV);
+}
+
 static void steward_kill(actor_t *me, const message_t *msg, const void *body) {
     const Actor__KillActor *kill = body;
     actor_t *victim = wanted(me, msg, kill->address);
     if (!victim) return;
     reply_done(me, msg);
-    stage_kill(actor_stage(me), victim, is_empty(kill->reason) ? "killed" : kill->reason);
+    const char *reason = is_empty(kill->reason) ? "killed" : kill->reason;
+    if (kill->how == ACTOR__KILL_ACTOR__HOW__CRASH)
+        crash(reason);
+    else if (kill->how == ACTOR__KILL_ACTOR__HOW__HANG)
+        stage_hang(actor_stage(me), victim);
+    else
+        stage_kill(actor_stage(me), victim, reason);
 }
 
 static void steward_pause(actor_t *me, const message_t *msg, const void *body) {

@@ -7,6 +7,7 @@
 enum { STEWARD_TIMEOUT_MS = 2000 };
 
 typedef struct {
+    const process_options_t *options;
     const char *process; // its name
     trace_t *trace;
     faults_t *faults;

@@ -60,6 +60,10 @@ err_t file_sync(file_t *file, why_t *why) MUST_USE;
 // who answers for the disk in a simulation holds its answer back this long. 0 on the real side.
 int64_t files_take_delay_us(files_t *files);
 
+// The real side, the whole process (any thread): each write and sync takes so much longer; there is
+// no room for another byte. 0, false: all is well.
+void files_real_set_faults(int64_t delay_us, bool is_full);
+
 // The fake side only.
 void files_fake_crash(files_t *files); // power cut; handles die, work goes on after
 void files_fake_set_capacity(files_t *files, uint64_t bytes); // 0: none

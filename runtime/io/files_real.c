@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ZEROS_BYTES = 256 * 1024 }; // one write of file_allocate
@@ -15,6 +16,23 @@ typedef struct {
     file_t face;
     int fd;
 } real_t;
+
+static _Atomic int64_t fault_delay_us;
+static _Atomic bool fault_is_full;
+
+void files_real_set_faults(int64_t delay_us, bool is_full) {
+    fault_delay_us = delay_us;
+    fault_is_full = is_full;
+}
+
+// Before each write and sync.
+static err_t suffer(const char *path, bool needs_room, why_t *why) {
+    int64_t us = atomic_load_explicit(&fault_delay_us, memory_order_relaxed);
+    if (us) nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
+    if (needs_room && atomic_load_explicit(&fault_is_full, memory_order_relaxed))
+        return why_errno(why, ENOSPC, "write %s", path);
+    return ERR_OK;
+}
 
 static real_t *real_of(file_t *file) { return (real_t *)file; }
 
@@ -125,6 +143,8 @@ static err_t real_size(file_t *file, uint64_t *ret_bytes, why_t *why) {
 }
 
 static err_t real_write_at(file_t *file, uint64_t offset, bytes_t data, why_t *why) {
+    err_t err = suffer(file->path, true, why);
+    if (err) return err;
     while (data.len) {
         ssize_t done = pwrite(real_of(file)->fd, data.at, data.len, (off_t)offset);
         if (done < 0 && errno == EINTR) continue;
@@ -177,6 +197,8 @@ static err_t real_read_at(file_t *file, uint64_t offset, void *to, size_t len, s
 }
 
 static err_t real_sync(file_t *file, why_t *why) {
+    err_t err = suffer(file->path, false, why);
+    if (err) return err;
     // After a failed fdatasync the kernel may have dropped the pages: the caller must not try
     // again and believe a second "ok" (fsyncgate, 2018).
     if (fdatasync(real_of(file)->fd) != 0) return why_errno(why, errno, "sync %s", file->path);

@@ -674,13 +674,13 @@ void sim_set_latency(sim_t *sim, int64_t low_us, int64_t high_us) {
 }
 
 void sim_set_fault(sim_t *sim, const Actor__FaultRule *rule) {
-    bool fits = faults_set(sim->faults, rule);
+    bool fits = faults_set(sim->faults, rule, sim->now_us);
     assert(fits);
     note_act(sim, "fault", or_empty(rule->name));
 }
 
 void sim_clear_faults(sim_t *sim) {
-    faults_clear(sim->faults, NULL);
+    faults_clear(sim->faults, NULL, NULL, NULL);
     note_act(sim, "faults", "cleared");
 }
 
