@@ -44,6 +44,8 @@ target_link_libraries(troupe_actors ${scope} troupe_store troupe_runtime PkgConf
 
 troupe_layer(cli_options ${CMAKE_SOURCE_DIR}/cli/options/*.c)
 target_link_libraries(cli_options PUBLIC troupe_runtime)
+troupe_layer(cli_client ${CMAKE_SOURCE_DIR}/cli/client/*.c)
+target_link_libraries(cli_client PUBLIC troupe_runtime)
 
 # A program: main.c, and a library of all the rest, which its tests link.
 function(troupe_program name)
@@ -61,8 +63,8 @@ function(troupe_program name)
         target_link_libraries(${name} PRIVATE troupe_flags ${rest} ${ARGN})
     endif()
 endfunction()
-troupe_program(troupe cli_options troupe_actors)
-troupe_program(troupectl cli_options troupe_runtime PkgConfig::JANSSON)
+troupe_program(troupe cli_options cli_client troupe_actors)
+troupe_program(troupectl cli_options cli_client troupe_runtime PkgConfig::JANSSON)
 
 # The ready topologies are part of the program (cli/troupe/builtin.c).
 file(GLOB topologies CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/configs/*.yaml)

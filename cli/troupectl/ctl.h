@@ -1,7 +1,7 @@
 // ctl - what every verb of troupectl works with: its flags, the connection (made on first use),
 // one arena for the command's life, and the common ways to ask, refuse and print.
 #pragma once
-#include "cli/troupectl/client.h"
+#include "cli/client/client.h"
 #include "cli/troupectl/flags.h"
 #include "runtime/api/kinds.h"
 #include "runtime/base/text.h"

@@ -14,7 +14,7 @@
 #include "actors/scheduler/scheduler_actor.h"
 #include "actors/store/disk_actor.h"
 #include "actors/store/store_actor.h"
-#include "cli/troupectl/client.h"
+#include "cli/client/client.h"
 #include "k8s/core_v1.pb-c.h"
 #include "runtime/actor/informers_actor.h"
 #include "runtime/actor/process.h"

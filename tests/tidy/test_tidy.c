@@ -88,9 +88,10 @@ static void check_layer(const file_t *file, const char *included, text_t *compla
              (below(path, "actors/store") && below(included, "store"));
     } else if (below(path, "cli/troupectl"))
         ok = below(included, "runtime") || below(included, "cli/troupectl") ||
-             below(included, "cli/options");
-    else if (below(path, "cli/options"))
-        ok = below(included, "runtime") || below(included, "cli/options");
+             below(included, "cli/options") || below(included, "cli/client");
+    else if (below(path, "cli/options") || below(path, "cli/client"))
+        ok = below(included, "runtime") || below(included, "cli/options") ||
+             below(included, "cli/client");
     if (!ok) text_addf(complaints, "%s includes %s\n", path, included);
 }
 

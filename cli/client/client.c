@@ -1,4 +1,4 @@
-#include "cli/troupectl/client.h"
+#include "cli/client/client.h"
 #include "runtime/actor/process.h"
 #include "runtime/api/errors.h"
 #include "runtime/api/msg.h"
@@ -54,6 +54,9 @@ struct client {
     uint64_t tag_next, trace_id;
     int64_t timeout_ms;
     bool is_connected;
+    const char *peer; // that must be known; borrowed
+    VEC(handler_t) handlers;
+    actor_def_t actor;
 };
 struct client_stream {
     client_t *client;
@@ -135,7 +138,7 @@ static void on_credit(actor_t *me, const message_t *msg, const void *body) {
 
 static void look_for_server(actor_t *me, uint64_t tag) {
     client_t *c = client_of(me);
-    bool known = actor_is_known(me, "apiserver");
+    bool known = actor_is_known(me, c->peer);
     pthread_mutex_lock(&c->lock);
     c->is_connected = known;
     pthread_cond_broadcast(&c->changed);
@@ -218,31 +221,40 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
 
 static void on_timer(actor_t *me, uint64_t tag) { look_for_server(me, tag); }
 
-static const handler_t handlers[] = {
-    {&api__reply__descriptor, on_answer, NULL, false},
-    {&api__list_reply__descriptor, on_answer, NULL, false},
-    {&api__watch_events__descriptor, on_answer, NULL, false},
-    {&api__delete_collection_reply__descriptor, on_answer, NULL, false},
-    {&api__log_chunk__descriptor, on_answer, NULL, false},
-    {&api__exec_output__descriptor, on_answer, NULL, false},
-    {&api__version_reply__descriptor, on_answer, NULL, false},
-    {&api__current_revision_reply__descriptor, on_answer, NULL, false},
-    {&actor__trace_hops__descriptor, on_answer, NULL, false},
-    {&actor__actor_infos__descriptor, on_answer, NULL, false},
-    {&actor__failure__descriptor, on_failure, NULL, false},
-    {&actor__stream_end__descriptor, on_end, NULL, false},
-    {&actor__stream_credit__descriptor, on_credit_again, NULL, false},
-    {NULL, NULL, NULL, false},
+static const ProtobufCMessageDescriptor *const api_replies[] = {
+    &api__reply__descriptor,
+    &api__list_reply__descriptor,
+    &api__watch_events__descriptor,
+    &api__delete_collection_reply__descriptor,
+    &api__log_chunk__descriptor,
+    &api__exec_output__descriptor,
+    &api__version_reply__descriptor,
+    &api__current_revision_reply__descriptor,
+    &actor__trace_hops__descriptor,
+    &actor__actor_infos__descriptor,
+    NULL,
 };
 
-static const actor_def_t cli_actor = {
-    .role = "cli",
-    .state_size = sizeof(cli_state_t),
-    .start = start,
-    .handlers = handlers,
-    .on_timer = on_timer,
-    .on_fd = on_fd,
-};
+// The actor's definition and its rows are the client's own: what it may be answered is an option.
+static void define_actor(client_t *c, const client_options_t *o) {
+    const ProtobufCMessageDescriptor *const *reply = o->replies ? o->replies : api_replies;
+    for (; *reply; reply++) vec_push(&c->handlers, ((handler_t){*reply, on_answer, NULL, false}));
+    static const handler_t rest[] = {
+        {&actor__failure__descriptor, on_failure, NULL, false},
+        {&actor__stream_end__descriptor, on_end, NULL, false},
+        {&actor__stream_credit__descriptor, on_credit_again, NULL, false},
+        {NULL, NULL, NULL, false},
+    };
+    for (size_t i = 0; i < LENGTH_OF(rest); i++) vec_push(&c->handlers, rest[i]);
+    c->actor = (actor_def_t){
+        .role = o->role ? o->role : "cli",
+        .state_size = sizeof(cli_state_t),
+        .start = start,
+        .handlers = c->handlers.at,
+        .on_timer = on_timer,
+        .on_fd = on_fd,
+    };
+}
 
 // ---- the main thread's side --------------------------------------------------------------------
 
@@ -296,8 +308,9 @@ static err_t wait_connected(client_t *c, const client_options_t *o, why_t *why) 
     pthread_mutex_unlock(&c->lock);
     if (connected) return ERR_OK;
     return why_set(why, ERR_UNAVAILABLE,
-                   "no API server answered at %s within %lld ms: is the cluster running?",
-                   o->server ? o->server : o->socket, (long long)o->timeout_ms);
+                   "no %s answered at %s within %lld ms: is the cluster running?",
+                   o->peer ? o->peer : "API server", o->server ? o->server : o->socket,
+                   (long long)o->timeout_ms);
 }
 
 err_t client_new(const client_options_t *options, client_t **ret_client, why_t *why) {
@@ -311,12 +324,14 @@ err_t client_new(const client_options_t *options, client_t **ret_client, why_t *
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     c->trace_id = rng_seed_from_kernel();
     c->timeout_ms = options->timeout_ms;
+    c->peer = options->peer ? options->peer : "apiserver";
+    define_actor(c, options);
     char name[64];
     snprintf(name, sizeof name, "cli-%d-%08x", (int)getpid(), (unsigned)c->trace_id);
     process_options_t process_options = {.name = name, .host = "cli"};
     err_t err = process_new(&process_options, &c->process, why);
     if (!err) err = process_add_dispatcher(c->process, "cli", why);
-    if (!err) err = process_spawn(c->process, "cli", &cli_actor, name, &c, NULL, why);
+    if (!err) err = process_spawn(c->process, "cli", &c->actor, name, &c, NULL, why);
     if (!err) err = connect_to(c, options, why);
     if (!err) err = wait_connected(c, options, why);
     if (err)
@@ -337,6 +352,7 @@ void client_destroy(client_t **client) {
     vec_done(&c->wishes);
     while (c->calls.len) drop_call(c, c->calls.at[0]);
     vec_done(&c->calls);
+    vec_done(&c->handlers);
     close_fdp(&c->wake_fd);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->lock);

@@ -1,4 +1,4 @@
-// client - troupectl's end of the bus: a process with one actor, asked from the main thread.
+// client - a command's end of the bus: a process with one actor, asked from the main thread.
 //
 // A command reads top to bottom, so its calls wait; each wait has a deadline. The actor does the
 // messaging on its own thread and hands results over. Ctrl-C ends the program, which ends the
@@ -15,6 +15,10 @@ typedef struct {
     const char *server; // or tcp://…, with the two keys
     const char *key, *server_key;
     int64_t timeout_ms; // of connecting and of each call
+    const char *peer;   // role or address that must be there; NULL: "apiserver"
+    const char *role;   // whom it speaks as; NULL: "cli"
+    // Types of the answers that it may get; NULL ends the list. NULL: those of an API server.
+    const ProtobufCMessageDescriptor *const *replies;
 } client_options_t;
 
 // Connects; ERR_UNAVAILABLE with what to do when no cluster answers in time.
