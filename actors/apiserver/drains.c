@@ -20,26 +20,25 @@ void drains_on_await(actor_t *me, const message_t *msg, const Api__AwaitDrain *a
                     str_dup(or_empty(await->uid)), asker_ms < limit_ms ? asker_ms : limit_ms};
     vec_push(&d->waiting, wait);
     d->is_dirty = true;
-    actor_timer(me, TAG_DRAIN, wait.give_up_ms - now_ms);
 }
 
 void drains_on_synced(actor_t *me, const message_t *msg, const Api__EndpointsSynced *synced) {
     drains_t *d = drains_of(me);
-    int64_t *revision = map_get(&d->synced, msg->from);
-    if (!revision) {
-        revision = NEW(int64_t);
-        map_put(&d->synced, msg->from, revision);
+    proxy_word_t *word = map_get(&d->proxies, msg->from);
+    if (!word) {
+        word = NEW(proxy_word_t);
+        map_put(&d->proxies, msg->from, word);
         actor_monitor(me, msg->from);
     }
-    *revision = synced->revision; // also backwards: a restarted proxy starts from what it says
+    *word = (proxy_word_t){synced->revision, 0}; // also backwards: a restarted one begins anew
     d->is_dirty = true;
 }
 
 void drains_on_down(actor_t *me, const char *address) {
     drains_t *d = drains_of(me);
-    int64_t *revision = map_remove(&d->synced, address);
-    if (!revision) return;
-    free(revision);
+    proxy_word_t *word = map_get(&d->proxies, address);
+    if (!word) return;
+    *word = (proxy_word_t){0, actor_now_ms(me)};
     d->is_dirty = true;
 }
 
@@ -74,12 +73,43 @@ static standing_t standing_of(actor_t *me, const drain_t *wait) {
     return standing;
 }
 
-static bool proxies_have_reached(const drains_t *d, int64_t revision) {
+typedef struct {
+    drains_t *d;
+    int64_t now_ms, revision;
+    bool reached;
+    int64_t again_ms; // when the answer may be another by time alone
+} reaching_t;
+
+static void until(reaching_t *r, int64_t ms) {
+    if (r->now_ms >= ms) return;
+    r->reached = false;
+    if (ms < r->again_ms) r->again_ms = ms;
+}
+
+// One that lives has spoken, or will once it has its rules.
+static void living_proxy(void *arg, const char *address, const char *process) {
+    reaching_t *r = arg;
+    const proxy_word_t *word = map_get(&r->d->proxies, address);
+    if (!word || word->down_ms) r->reached = false;
+}
+
+static bool proxies_have_reached(actor_t *me, int64_t revision, int64_t *again_ms) {
+    drains_t *d = drains_of(me);
+    reaching_t r = {d, actor_now_ms(me), revision, true, *again_ms};
+    if (!revision) return true; // no service knows the pod
+    until(&r, d->began_ms + PROXY_BACK_MS);
     size_t at = 0;
     void *value;
-    while (map_next(&d->synced, &at, NULL, &value))
-        if (*(int64_t *)value < revision) return false;
-    return true;
+    while (map_next(&d->proxies, &at, NULL, &value)) {
+        const proxy_word_t *word = value;
+        if (word->down_ms)
+            until(&r, word->down_ms + PROXY_BACK_MS);
+        else if (word->revision < revision)
+            r.reached = false;
+    }
+    actor_each_known(me, "proxy", living_proxy, &r);
+    *again_ms = r.again_ms;
+    return r.reached;
 }
 
 static void answer(actor_t *me, drain_t *wait, bool drained) {
@@ -90,19 +120,33 @@ static void answer(actor_t *me, drain_t *wait, bool drained) {
     free(wait->uid);
 }
 
+// May it be told to stop? Else *again_ms is lowered to when time alone may change that.
+static bool is_drained(actor_t *me, drain_t *wait, int64_t *again_ms) {
+    int64_t now_ms = actor_now_ms(me);
+    if (!wait->drained_ms) {
+        standing_t standing = standing_of(me, wait);
+        if (standing.is_served || !proxies_have_reached(me, standing.revision, again_ms))
+            return false;
+        if (!standing.revision) return true;
+        wait->drained_ms = now_ms;
+    }
+    int64_t due_ms = wait->drained_ms + DRAIN_LINGER_MS;
+    if (due_ms > now_ms && due_ms < *again_ms) *again_ms = due_ms;
+    return due_ms <= now_ms;
+}
+
 void drains_look(actor_t *me) {
     server_t *s = actor_state(me);
     drains_t *d = &s->drains;
     int64_t now_ms = actor_now_ms(me), next_ms = INT64_MAX;
-    if (!d->waiting.len) return;
+    if (!d->began_ms) d->began_ms = now_ms;
     bool news = d->is_dirty || d->looked_at != s->cache.revision;
+    if (!d->waiting.len || !news) return; // the timer is still set
     d->is_dirty = false;
     d->looked_at = s->cache.revision;
     for (size_t i = 0; i < d->waiting.len;) {
         drain_t *wait = &d->waiting.at[i];
-        standing_t standing = {.is_served = true};
-        if (news && s->feed.is_ready) standing = standing_of(me, wait);
-        bool drained = !standing.is_served && proxies_have_reached(d, standing.revision);
+        bool drained = s->feed.is_ready && is_drained(me, wait, &next_ms);
         if (!drained && now_ms < wait->give_up_ms) {
             if (wait->give_up_ms < next_ms) next_ms = wait->give_up_ms;
             i++;
@@ -123,6 +167,6 @@ void drains_done(drains_t *d) {
     vec_done(&d->waiting);
     size_t at = 0;
     void *value;
-    while (map_next(&d->synced, &at, NULL, &value)) free(value);
-    map_done(&d->synced);
+    while (map_next(&d->proxies, &at, NULL, &value)) free(value);
+    map_done(&d->proxies);
 }

@@ -41,14 +41,15 @@ typedef struct {
     informers_t informers;
     informer_t *services, *slices, *nodes;
     bool rules_dirty, routes_dirty;
+    bool untold; // the API server went away: the next one has not heard what is applied
     phase_t phase;
     child_t child;
     const char *backend; // "legacy" or "nft"; NULL: not chosen yet
     int64_t retry_ms;
-    arena_t applied_arena, next_arena; // memory of the two
-    chains_t applied, next;            // what the kernel has; what the running restore brings
-    int64_t next_revision;
-    text_t saved; // owned copy of the last iptables-save
+    arena_t applied_arena, next_arena;       // memory of the two
+    chains_t applied, next;                  // what the kernel has; what the running restore brings
+    int64_t next_revision, applied_revision; // of the slices
+    text_t saved;                            // owned copy of the last iptables-save
     netlink_t *netlink;
     uint64_t restores;
 } proxy_t;
@@ -60,10 +61,6 @@ static void rules_changed(void *arg, const record_t *was, const record_t *is) {
 }
 static void routes_changed(void *arg, const record_t *was, const record_t *is) {
     ((proxy_t *)arg)->routes_dirty = true;
-}
-
-static void on_informer(actor_t *me, const message_t *msg, const void *body) {
-    informers_handle(&((proxy_t *)actor_state(me))->informers, me, msg, body);
 }
 
 // ---- children: iptables-save and iptables-restore ----------------------------------------------
@@ -172,8 +169,19 @@ static void restore_all(actor_t *me, proxy_t *self) {
 static void tell_synced(actor_t *me, const proxy_t *self) {
     Api__EndpointsSynced synced = {PROTOBUF_C_MESSAGE_INIT(&api__endpoints_synced__descriptor)};
     synced.node = self->node;
-    synced.revision = self->next_revision;
+    synced.revision = self->applied_revision;
     actor_tell(me, API_SERVER, &synced.base);
+}
+
+static void on_informer(actor_t *me, const message_t *msg, const void *body) {
+    proxy_t *self = actor_state(me);
+    informers_handle(&self->informers, me, msg, body);
+    if (!streq(msg->type, api__watch_events__descriptor.name)) {
+        self->untold = true;
+    } else if (self->untold && self->applied.len) {
+        self->untold = false;
+        tell_synced(me, self);
+    }
 }
 
 static void restored(actor_t *me, proxy_t *self) {
@@ -182,6 +190,7 @@ static void restored(actor_t *me, proxy_t *self) {
     self->applied = self->next;
     self->next_arena = old;
     arena_clear(&self->next_arena);
+    self->applied_revision = self->next_revision;
     self->phase = PHASE_IDLE;
     self->retry_ms = RETRY_FIRST_MS;
     actor_set_ready(me, true);
@@ -305,10 +314,12 @@ static void settle(actor_t *me) {
     }
     text_t input = TEXT_HEAP;
     build(me, self);
-    if (chains_print_change(&self->applied, &self->next, &input))
+    if (chains_print_change(&self->applied, &self->next, &input)) {
         run_restore(me, self, PHASE_CHANGE, &input);
-    else
-        tell_synced(me, self); // what changed does not show in the rules
+    } else { // what changed does not show in the rules
+        self->applied_revision = self->next_revision;
+        tell_synced(me, self);
+    }
     text_done(&input);
 }
 
