@@ -173,7 +173,7 @@ static void on_pod_changed(void *arg, const record_t *was, const record_t *is) {
     record_unref((record_t **)&e->record);
     e->record = record_ref(is);
     e->gone = false;
-    e->dirty = true;
+    e->dirty = e->doubted = true;
 }
 
 // ---- pods: wishes down ------------------------------------------------------------------------
@@ -325,6 +325,7 @@ static void list_runtime(actor_t *me) {
     kubelet_t *self = actor_state(me);
     if (self->listing) return;
     self->listing = 2;
+    self->listing_failed = false;
     Cri__ListPodSandboxRequest sandboxes = {.base.descriptor =
                                                 &cri__list_pod_sandbox_request__descriptor};
     Cri__ListContainersRequest containers = {.base.descriptor =
@@ -340,6 +341,10 @@ static void list_done(actor_t *me) {
     kubelet_t *self = actor_state(me);
     assert(self->listing);
     if (--self->listing) return;
+    if (self->listing_failed) { // half a look is none: what it did not show may well be there
+        actor_timer(me, K_TIMER_RELIST, KUBELET_RETRY_MS);
+        return;
+    }
     if (!self->known) {
         self->known = true;
         return;
@@ -461,9 +466,11 @@ static void on_change(actor_t *me, const message_t *msg, const void *body) {
 }
 
 // ---- the node ---------------------------------------------------------------------------------
-static node_state_t node_state(actor_t *me) {
+// A node that was ready stays so while the runtime starts again, or while we do and have not heard
+// of it yet. `known`: as the API has the node; NULL: it is new.
+static node_state_t node_state(actor_t *me, const Core__NodeStatus *known) {
     const kubelet_t *self = actor_state(me);
-    bool blinks = self->runtime_lost_ms &&
+    bool blinks = known && node_is_ready(known) && self->runtime_lost_ms &&
                   actor_now_ms(me) - self->runtime_lost_ms < KUBELET_RUNTIME_GRACE_MS;
     return (node_state_t){.runtime_ready = self->runtime.ready || blinks,
                           .network_ready = self->runtime.network_ready || blinks,
@@ -487,7 +494,7 @@ static void register_node(actor_t *me) {
 
 static void create_node(actor_t *me) {
     kubelet_t *self = actor_state(me);
-    node_state_t state = node_state(me);
+    node_state_t state = node_state(me, NULL);
     Core__Node *node =
         node_object(&self->args, actor_name(me), &self->facts, &state, actor_arena(me));
     api_create(me, node_kind(), &node->base, K_TAG_CREATE_NODE);
@@ -520,7 +527,7 @@ static void write_node(actor_t *me) {
     if (!record) return;
     arena_t *arena = actor_arena(me);
     Core__Node *node = msg_dup(arena, record->object);
-    node_state_t state = node_state(me);
+    node_state_t state = node_state(me, RECORD_AS(Core__Node, record)->status);
     node->status = node_status(&self->args, actor_name(me), &self->facts, &state,
                                RECORD_AS(Core__Node, record)->status, arena);
     self->node_dirty = false;
@@ -545,6 +552,14 @@ static void tell_range(actor_t *me) {
     actor_tell(me, self->runtime_address, &tell.base);
 }
 
+// While the node was not ready its pods were marked so, too: nobody but us can take that back.
+static void doubt_all(kubelet_t *self) {
+    size_t at = 0;
+    uint64_t number;
+    void *value;
+    while (imap_next(&self->by_number, &at, &number, &value)) ((entry_t *)value)->doubted = true;
+}
+
 // The registration is lost when somebody deletes the Node object: it is made anew. And when the
 // controllers gave the node up for silent, who is back says so soon, not at the next report; not at
 // once, lest the two contradict each other without end while only our signs of life are lost.
@@ -552,6 +567,9 @@ static void on_node_changed(void *arg, const record_t *was, const record_t *is) 
     enum { CONTRADICT_MS = 500 };
     actor_t *me = arg;
     kubelet_t *self = actor_state(me);
+    if (is && node_is_ready(RECORD_AS(Core__Node, is)->status) &&
+        !(was && node_is_ready(RECORD_AS(Core__Node, was)->status)))
+        doubt_all(self);
     if (!self->registered) return;
     if (is) {
         bool doubted = self->was_ready && !node_is_ready(RECORD_AS(Core__Node, is)->status);
@@ -607,6 +625,7 @@ static void on_pod_reply(actor_t *me, entry_t *e, uint64_t what, const Api__Repl
         e->writing = false;
         if (api_reply_object(actor_arena(me), reply, pod_kind(), &pod) == ERR_OK)
             informer_learn(self->pods, pod);
+        e->doubted = true;
         write_status(me, e);
         if (e->done && e->record) delete_pod(me, e);
     }
@@ -715,8 +734,8 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
         break;
     case K_TAG_LIST_SANDBOXES:
     case K_TAG_LIST_CONTAINERS:
-        if (self->listing && --self->listing == 0)
-            actor_timer(me, K_TIMER_RELIST, KUBELET_RETRY_MS);
+        self->listing_failed = true;
+        list_done(me);
         break;
     default: break;
     }
@@ -798,17 +817,36 @@ static void on_fd(actor_t *me, int fd, uint32_t events) {
         kubelet_stream_fd(me, fd, events);
 }
 
-// A mirror that has just appeared shows what its pod last said.
-static void write_mirrors(actor_t *me) {
+static bool says_ready(const Core__PodStatus *s) {
+    for (size_t i = 0; s && i < s->n_conditions; i++)
+        if (streq(or_empty(s->conditions[i]->type), "Ready"))
+            return streq(or_empty(s->conditions[i]->status), "True");
+    return false;
+}
+
+// Somebody else (the node controller, while the node was silent) said otherwise of this pod. Taken
+// back once the node is ready again, else the two would contradict each other without end.
+static bool is_contradicted(actor_t *me, const entry_t *e) {
+    const kubelet_t *self = actor_state(me);
+    const record_t *node = informer_get(self->node, NULL, actor_name(me));
+    if (!e->sent || e->writing || !e->record || !node) return false;
+    if (!node_is_ready(RECORD_AS(Core__Node, node)->status)) return false;
+    const Core__PodStatus *said =
+        msg_unpack_own(actor_arena(me), &core__pod_status__descriptor, blob_bytes(e->sent));
+    return says_ready(said) != says_ready(RECORD_AS(Core__Pod, e->record)->status);
+}
+
+// A mirror that has just appeared shows what its pod last said; a doubted record is put right.
+static void retell_statuses(actor_t *me) {
     kubelet_t *self = actor_state(me);
     size_t at = 0;
     uint64_t number;
     void *value;
-    while (!is_empty(self->args.manifest_dir) &&
-           imap_next(&self->by_number, &at, &number, &value)) {
+    while (imap_next(&self->by_number, &at, &number, &value)) {
         entry_t *e = value;
-        if (!e->mirror_dirty) continue;
-        e->mirror_dirty = false;
+        bool again = e->mirror_dirty || (e->doubted && is_contradicted(me, e));
+        e->mirror_dirty = e->doubted = false;
+        if (!again) continue;
         if (!e->status && e->sent) e->status = blob_ref(e->sent);
         write_status(me, e);
     }
@@ -817,7 +855,7 @@ static void write_mirrors(actor_t *me) {
 static void settle(actor_t *me) {
     tell_range(me);
     write_node(me);
-    write_mirrors(me);
+    retell_statuses(me);
     kubelet_mirrors_sync(me);
     sync_pods(me);
 }
@@ -826,6 +864,7 @@ static void settle(actor_t *me) {
 static err_t start(actor_t *me, const void *args, why_t *why) {
     kubelet_t *self = actor_state(me);
     self->manifests_fd = -1;
+    self->runtime_lost_ms = actor_now_ms(me) > 0 ? actor_now_ms(me) : 1;
     self->args = kubelet_args_filled(&self->arena, args, actor_name(me));
     self->runtime_address = str_printf("runtime/%s", actor_name(me));
     node_facts(&self->arena, self->args.simulated, actor_name(me), &self->facts);

@@ -55,6 +55,7 @@ typedef struct {
     blob_t *status;         // to be written; NULL: nothing new
     blob_t *sent;           // being written; becomes `status` again when that fails
     bool writing, deleting, dirty, gone, done, spawned, up_seen;
+    bool doubted;   // the API's record has changed: does it still say what we said?
     bool is_static; // of a file; `record` is its mirror then
     bool seen, mirroring, mirror_dirty;
 } entry_t;
@@ -75,9 +76,10 @@ typedef struct {
     map_t owners;     // container or sandbox id -> entry_t
     uint64_t entry_next;
     bool runtime_seen;
-    int64_t runtime_lost_ms; // monotonic; when it was last ready and then not any more; 0: it is
+    int64_t runtime_lost_ms; // monotonic; since when it is not ready (our birth, too); 0: it is
     bool known;              // the runtime's sandboxes have been listed once
     size_t listing;
+    bool listing_failed;
     map_t on_runtime;      // uids that the runtime has something of; value: not NULL
     VEC(blob_t *) orphans; // packed pods made of sandboxes' labels, until the pods are synced
     int64_t register_delay_ms;

@@ -113,6 +113,8 @@ static void on_timer(actor_t *me, uint64_t tag) {
     pod_t *self = actor_state(me);
     if ((tag == POD_TAG_LOOK || tag == POD_TAG_LOOK_SOON) && self->pod)
         pod_look(me);
+    else if (tag == POD_TAG_DRAIN)
+        pod_drain_again(me);
     else if (tag >= POD_TAG_PROBE && tag < POD_TAG_OP)
         pod_probe_due(me, tag);
     // POD_TAG_WAKE has done its work by touching the actor: settle runs.

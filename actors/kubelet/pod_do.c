@@ -84,6 +84,7 @@ void pod_look(actor_t *me) {
         return;
     }
     self->looking = 2;
+    self->look_failed = false;
     Cri__PodSandboxFilter__LabelSelectorEntry by_uid = {
         .base.descriptor = &cri__pod_sandbox_filter__label_selector_entry__descriptor,
         .key = LABEL_POD_UID,
@@ -323,6 +324,18 @@ void pod_stop_drained(actor_t *me, const char *id, int64_t grace_s) {
     pod_ask_runtime(me, op, &request.base, grace_s * 1000 + POD_STOP_SLACK_MS);
 }
 
+static void ask_drain(actor_t *me, const char *id, const char *name, int64_t grace_s) {
+    pod_t *self = actor_state(me);
+    const Meta__ObjectMeta *meta = self->pod->metadata;
+    op_t *op = pod_op(self, OP_DRAIN, id, name);
+    op->grace_s = grace_s;
+    Api__AwaitDrain await = {.base.descriptor = &api__await_drain__descriptor,
+                             .namespace_ = or_empty(meta->namespace_),
+                             .pod = or_empty(meta->name),
+                             .uid = self->args->uid};
+    actor_ask(me, self->kubelet, &await.base, POD_DRAIN_TIMEOUT_MS, POD_TAG_OP + op->number);
+}
+
 // A pod that leaves stops only when no service sends it new connections any more.
 static void stop_container(actor_t *me, const pod_action_t *a) {
     pod_t *self = actor_state(me);
@@ -333,14 +346,26 @@ static void stop_container(actor_t *me, const pod_action_t *a) {
         pod_stop_drained(me, a->id, a->grace_s);
         return;
     }
-    const Meta__ObjectMeta *meta = self->pod->metadata;
-    op_t *op = pod_op(self, OP_DRAIN, a->id, c->name);
-    op->grace_s = a->grace_s;
-    Api__AwaitDrain await = {.base.descriptor = &api__await_drain__descriptor,
-                             .namespace_ = or_empty(meta->namespace_),
-                             .pod = or_empty(meta->name),
-                             .uid = self->args->uid};
-    actor_ask(me, self->kubelet, &await.base, POD_DRAIN_TIMEOUT_MS, POD_TAG_OP + op->number);
+    container_more_t *more = &self->containers_more.at[pod_container_at(self, a->id)];
+    more->drain_until_ms = actor_now_ms(me) + POD_DRAIN_TIMEOUT_MS;
+    ask_drain(me, a->id, c->name, a->grace_s);
+}
+
+// Nobody answered: the API server is being restarted, and its successor will know. But one that
+// stays away must not keep a pod alive.
+void pod_drain_again(actor_t *me) {
+    pod_t *self = actor_state(me);
+    for (size_t i = 0; i < self->containers.len; i++) {
+        container_more_t *more = &self->containers_more.at[i];
+        const pod_container_t *c = &self->containers.at[i];
+        int64_t grace_s = more->drain_grace_s;
+        if (!grace_s || c->state == CONTAINER_EXITED) continue;
+        more->drain_grace_s = 0;
+        if (actor_now_ms(me) < more->drain_until_ms)
+            ask_drain(me, c->id, c->name, grace_s);
+        else
+            pod_stop_drained(me, c->id, grace_s);
+    }
 }
 
 static void remove_container(actor_t *me, const char *id) {

@@ -66,6 +66,14 @@ static container_state_t state_of(Cri__ContainerState s) {
     }
 }
 
+// The call that started it ended with its caller (ours, or containerd's own death): it never ran.
+static bool is_cut_off(const Cri__ContainerStatus *s) {
+    if (s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED || s->started_at) return false;
+    const char *reason = or_empty(s->reason);
+    return streq(reason, "Unknown") ||
+           (streq(reason, "StartError") && strstr(or_empty(s->message), "context canceled"));
+}
+
 static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerStatusResponse *body) {
     pod_t *self = actor_state(me);
     const Cri__ContainerStatus *s = body->status;
@@ -82,10 +90,11 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
     if (s->image) pod_set_text(&c->image, s->image->image);
     pod_set_text(&c->image_ref, s->image_ref);
     c->hash = (uint32_t)strtoul(annotation(s, ANNOTATION_HASH), NULL, 16);
+    c->cut_off = is_cut_off(s);
     if (c->state == CONTAINER_EXITED) {
         c->stopping = false;
         c->busy = false;
-        notice_end(me, at);
+        if (!c->cut_off) notice_end(me, at);
     }
 }
 
@@ -106,8 +115,9 @@ static void heard_containers(actor_t *me, const op_t *op, const Cri__ListContain
         if (is_new) {
             tell_owned(me, seen->id);
             c->state = state_of(seen->state);
+            if (c->state == CONTAINER_RUNNING) pod_adopt_health(self, c->name, c->id);
         }
-        if (!is_new && c->state == state_of(seen->state)) continue;
+        if (!is_new && c->created_ms && c->state == state_of(seen->state)) continue;
         self->looking++;
         pod_ask_container(me, seen->id)->of_look = true;
     }
@@ -142,7 +152,7 @@ static void heard_sandboxes(actor_t *me, const op_t *op, const Cri__ListPodSandb
         bool is_new = at == SIZE_MAX;
         pod_sandbox_t *s = pod_add_sandbox(self, seen->id, seen->metadata->attempt);
         if (is_new) tell_owned(me, seen->id);
-        bool changed = is_new || s->ready != ready;
+        bool changed = is_new || !s->created_ms || s->ready != ready;
         s->ready = ready;
         if (!changed) continue;
         self->looking++;
@@ -156,8 +166,16 @@ static void heard_sandboxes(actor_t *me, const op_t *op, const Cri__ListPodSandb
     }
 }
 
+// Half a look is none: what it did not show may well be there.
 static void look_step_done(pod_t *self) {
-    if (self->looking && --self->looking == 0) self->looked = true;
+    if (self->looking && --self->looking == 0) self->looked |= !self->look_failed;
+}
+
+static void look_step_failed(actor_t *me) {
+    pod_t *self = actor_state(me);
+    self->look_failed = true;
+    look_step_done(self);
+    actor_timer(me, POD_TAG_LOOK, POD_EXIT_LOOK_MS);
 }
 
 static void heard_new_sandbox(actor_t *me, const op_t *op, const Cri__RunPodSandboxResponse *body) {
@@ -165,7 +183,7 @@ static void heard_new_sandbox(actor_t *me, const op_t *op, const Cri__RunPodSand
     pod_sandbox_t *s = pod_add_sandbox(self, body->pod_sandbox_id, op->attempt);
     s->ready = true;
     tell_owned(me, body->pod_sandbox_id);
-    self->sandbox_delay_ms = 0;
+    self->sandbox_delay_ms = self->sandbox_reserved_tries = 0;
     // The sandbox counts once its address is known: sandbox_busy ends with the status.
     pod_ask_sandbox(me, body->pod_sandbox_id)->of_run = true;
 }
@@ -173,6 +191,12 @@ static void heard_new_sandbox(actor_t *me, const op_t *op, const Cri__RunPodSand
 static void sandbox_failed(actor_t *me, err_t err, const char *why) {
     pod_t *self = actor_state(me);
     self->sandbox_busy = false;
+    // The name is held by a call that outlived its caller: it ends in a moment.
+    if (strstr(why, "reserved") && self->sandbox_reserved_tries++ < POD_RESERVED_TRIES) {
+        self->sandbox_retry_ms = actor_wall_ms(me) + POD_EXIT_LOOK_MS;
+        pod_look(me);
+        return;
+    }
     self->sandbox_delay_ms = doubled(self->sandbox_delay_ms, POD_RETRY_FIRST_MS, POD_RETRY_MAX_MS);
     self->sandbox_retry_ms = actor_wall_ms(me) + self->sandbox_delay_ms;
     pod_event(me, NULL, "Warning", "FailedCreatePodSandBox", "Failed to create pod sandbox: %s",
@@ -330,6 +354,7 @@ static void heard_create(actor_t *me, const op_t *op, const Cri__CreateContainer
     m->ready = !m->spec->readinessprobe;
     m->started = !m->spec->startupprobe;
     self->more.at[at].retry_delay_ms = 0;
+    self->more.at[at].reserved_tries = 0;
     self->more.at[at].post_start_done = false;
     pod_set_waiting(self, at, NULL, NULL);
     tell_owned(me, body->container_id);
@@ -342,11 +367,21 @@ static void create_failed(actor_t *me, const op_t *op, err_t err, const char *wh
     if (at == SIZE_MAX) return;
     // Ours to fix in the spec or its objects (INVALID), or the runtime's failure.
     bool is_config = err == ERR_INVALID;
+    pod_member_t *m = &self->members.at[at];
+    // The name is held by a call that outlived its caller. Its container will show, or the name
+    // will be free; only a name that stays taken costs a number.
+    if (strstr(why, "reserved")) {
+        if (self->more.at[at].reserved_tries++ < POD_RESERVED_TRIES) {
+            m->busy = false;
+            m->retry_ms = actor_wall_ms(me) + POD_EXIT_LOOK_MS;
+            pod_look(me);
+            return;
+        }
+        m->attempt_next = op->attempt + 1;
+    }
     retry_member(me, at, is_config ? "CreateContainerConfigError" : "CreateContainerError", why);
     if (is_config)
         for (size_t i = 0; i < self->objects.len; i++) self->objects.at[i].known = false;
-    // The name may be held by a container that we have not seen (an answer that was lost).
-    if (strstr(why, "reserved")) self->members.at[at].attempt_next = op->attempt + 1;
     if (!is_config) pod_look(me);
 }
 
@@ -475,6 +510,13 @@ static void heard_object(actor_t *me, const op_t *op, const void *body, bool fou
     }
 }
 
+static void status_failed(actor_t *me, const op_t *op) {
+    if (op->of_look)
+        look_step_failed(me);
+    else
+        actor_timer(me, POD_TAG_LOOK, POD_HOLD_MS);
+}
+
 // ---- the two doors ----------------------------------------------------------------------------
 void pod_heard(actor_t *me, const op_t *op, const void *body) {
     pod_t *self = actor_state(me);
@@ -542,25 +584,24 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     pod_t *self = actor_state(me);
     switch (op->kind) {
     case OP_LIST_SANDBOXES:
-    case OP_LIST_CONTAINERS:
-        if (self->looking) self->looking--;
-        actor_timer(me, POD_TAG_LOOK, POD_HOLD_MS);
-        break;
+    case OP_LIST_CONTAINERS: look_step_failed(me); break;
     case OP_SANDBOX_STATUS: {
         size_t at = pod_sandbox_at(self, op->id);
-        if (err == ERR_NOT_FOUND && at != SIZE_MAX)
-            pod_drop_sandbox(self, at);
-        else
-            actor_timer(me, POD_TAG_LOOK, POD_HOLD_MS);
         if (op->of_run) self->sandbox_busy = false;
+        if (err != ERR_NOT_FOUND) {
+            status_failed(me, op);
+            break;
+        }
+        if (at != SIZE_MAX) pod_drop_sandbox(self, at);
         if (op->of_look) look_step_done(self);
         break;
     }
     case OP_CONTAINER_STATUS:
-        if (err == ERR_NOT_FOUND)
-            container_gone(me, op->id);
-        else
-            actor_timer(me, POD_TAG_LOOK, POD_HOLD_MS);
+        if (err != ERR_NOT_FOUND) {
+            status_failed(me, op);
+            break;
+        }
+        container_gone(me, op->id);
         if (op->of_look) look_step_done(self);
         break;
     case OP_OBJECT:
@@ -604,8 +645,12 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     case OP_STEPS:
     case OP_CREATE: create_failed(me, op, err, why); break;
     case OP_START: start_failed(me, op, why); break;
-    // An API server that does not answer must not keep a pod alive.
-    case OP_DRAIN: pod_stop_drained(me, op->id, op->grace_s); break;
+    case OP_DRAIN: {
+        size_t at = pod_container_at(self, op->id);
+        if (at != SIZE_MAX) self->containers_more.at[at].drain_grace_s = op->grace_s;
+        actor_timer(me, POD_TAG_DRAIN, POD_DRAIN_AGAIN_MS);
+        break;
+    }
     case OP_PRE_STOP: pre_stop_ended(me, op, true); break;
     case OP_POST_START: post_start_ended(me, op, true); break;
     case OP_STOP:

@@ -15,7 +15,8 @@ const pod_container_t *pod_newest(const pod_view_t *v, const pod_member_t *m) {
     const pod_container_t *best = NULL;
     for (size_t i = 0; i < v->containers_len; i++) {
         const pod_container_t *c = &v->containers[i];
-        if (streq(c->name, m->spec->name) && (!best || c->attempt > best->attempt)) best = c;
+        if (c->cut_off || !streq(c->name, m->spec->name)) continue;
+        if (!best || c->attempt > best->attempt) best = c;
     }
     return best;
 }
@@ -213,11 +214,24 @@ static bool image_is_ready(planner_t *p, size_t at) {
     return false;
 }
 
+// Its name and number are wanted for the one that takes its place.
+static bool clear_cut_off(planner_t *p, const pod_member_t *m) {
+    bool clear = true;
+    for (size_t i = 0; i < p->v->containers_len; i++) {
+        const pod_container_t *c = &p->v->containers[i];
+        if (!c->cut_off || !streq(c->name, m->spec->name)) continue;
+        clear = false;
+        if (!c->busy) act(p, (pod_action_t){POD_REMOVE, .id = c->id});
+    }
+    return clear;
+}
+
 // One step for one member. True: it stands (runs, or has ended and stays so).
 static bool plan_member(planner_t *p, size_t at, const pod_sandbox_t *sandbox) {
     const pod_view_t *v = p->v;
     const pod_member_t *m = &v->members[at];
     const pod_container_t *c = current(v, m, sandbox);
+    if (!clear_cut_off(p, m)) return false;
     if (m->busy || (c && c->busy && !c->stopping)) return false;
     if (c && c->stopping) return true; // the others need not wait for its grace
     if (c && c->state == CONTAINER_RUNNING) {
@@ -256,7 +270,7 @@ static void collect_dead(planner_t *p, const pod_member_t *m) {
     const pod_container_t *newest = pod_newest(v, m);
     for (size_t i = 0; i < v->containers_len; i++) {
         const pod_container_t *c = &v->containers[i];
-        if (c == newest || c->busy || !streq(c->name, m->spec->name) ||
+        if (c == newest || c->busy || c->cut_off || !streq(c->name, m->spec->name) ||
             c->state != CONTAINER_EXITED)
             continue;
         size_t younger = 0; // dead ones that are newer than this one, the newest apart

@@ -38,7 +38,8 @@ typedef struct {
     int exit_code;
     const char *reason, *message; // of the end
     const char *image, *image_ref;
-    bool busy; // being started, stopped or removed
+    bool busy;    // being started, stopped or removed
+    bool cut_off; // who started it died over it, and it never ran: it does not count
     bool stopping;
 } pod_container_t;
 
@@ -133,7 +134,7 @@ void pod_plan_print(const pod_plan_t *plan, text_t *out); // an action a line
 // ----------------------------------------------------- The sandbox that counts: the newest ready
 // one; NULL: none.
 const pod_sandbox_t *pod_sandbox(const pod_view_t *view);
-// The member's newest container in any sandbox; NULL: none.
+// The member's newest container in any sandbox that counts; NULL: none.
 const pod_container_t *pod_newest(const pod_view_t *view, const pod_member_t *member);
 // Will this container, that ended, be started again?
 bool pod_restarts(const pod_view_t *view, const pod_member_t *member, int exit_code);

@@ -52,6 +52,22 @@ static const Core__ContainerStatus *status_of(const Core__Pod *pod, const char *
     return NULL;
 }
 
+// Has one of its containers run? One that was only made may be made again under the same number.
+static bool has_begun(const Core__ContainerStatus *s) {
+    return (s->state && (s->state->running || s->state->terminated)) ||
+           (s->laststate && s->laststate->terminated);
+}
+
+void pod_adopt_health(pod_t *self, const char *name, const char *id) {
+    size_t at = pod_member_at(self, name);
+    const Core__ContainerStatus *known = at == SIZE_MAX ? NULL : status_of(self->pod, name);
+    const char *known_id = known ? or_empty(known->containerid) : "";
+    if (!has_prefix(known_id, "containerd://") || !streq(known_id + strlen("containerd://"), id))
+        return;
+    self->members.at[at].ready |= known->ready;
+    self->members.at[at].started |= known->started;
+}
+
 static void add_member(pod_t *self, const Core__Container *c, bool is_init) {
     size_t at = pod_member_at(self, or_empty(c->name));
     if (at == SIZE_MAX) {
@@ -61,7 +77,7 @@ static void add_member(pod_t *self, const Core__Container *c, bool is_init) {
         // What the API remembers is a floor: containers may have been collected since.
         const Core__ContainerStatus *known = status_of(self->pod, or_empty(c->name));
         if (known) fresh.restarts = known->restartcount > 0 ? (uint32_t)known->restartcount : 0;
-        if (known && !is_empty(known->containerid)) fresh.attempt_next = fresh.restarts + 1;
+        if (known && has_begun(known)) fresh.attempt_next = fresh.restarts + 1;
         fresh.ready = !c->readinessprobe;
         fresh.started = !c->startupprobe;
         vec_push(&self->members, fresh);
@@ -129,6 +145,10 @@ static void keep_end(pod_t *self, const pod_container_t *c, bool vanished, int64
     if (at == SIZE_MAX) return;
     member_more_t *more = &self->more.at[at];
     pod_member_t *m = &self->members.at[at];
+    if (c->cut_off) { // as if it had never been
+        m->attempt_next = c->attempt;
+        return;
+    }
     if (c->attempt > m->restarts) m->restarts = c->attempt;
     if (c->attempt + 1 > m->attempt_next) m->attempt_next = c->attempt + 1;
     if (c->state != CONTAINER_EXITED && !vanished) return;

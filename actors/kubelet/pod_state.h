@@ -11,6 +11,7 @@ enum {
     POD_TAG_WAKE = 1,       // timer: the plan may have changed by time
     POD_TAG_LOOK_SOON,      // the same, within POD_SANDBOX_LOOK_MS
     POD_TAG_LOOK,           // timer: look at the runtime again
+    POD_TAG_DRAIN,          // timer: ask for drains again
     POD_TAG_PROBE = 1 << 8, // timer: + member * 4 + probe
     POD_TAG_OP = 1 << 20,   // asks: + number
     POD_CALL_TIMEOUT_MS = 30 * 1000,
@@ -18,12 +19,14 @@ enum {
     POD_PULL_TIMEOUT_MS = 30 * 60 * 1000,
     POD_STOP_SLACK_MS = 15 * 1000,
     POD_DRAIN_TIMEOUT_MS = 2500, // the API server gives up after two seconds
+    POD_DRAIN_AGAIN_MS = 100,    // nobody answered: an API server that is being restarted
     POD_HOLD_MS = 1000,          // after something failed that must be tried again
     POD_SETTLE_MS = 100,
     POD_SANDBOX_LOOK_MS = 30,
     POD_EXIT_LOOK_MS = 250, // an exit that no further event confirmed
     POD_RETRY_FIRST_MS = 1000,
     POD_RETRY_MAX_MS = 60 * 1000,
+    POD_RESERVED_TRIES = 8, // POD_EXIT_LOOK_MS apart
     POD_PULL_DELAY_FIRST_MS = 10 * 1000,
     POD_PULL_DELAY_MAX_MS = 300 * 1000,
     POD_MESSAGE_MAX_BYTES = 4096,
@@ -86,6 +89,7 @@ typedef struct {
         *unhealthy_id; // owned; the view borrows them
     const char *unhealthy_probe;
     int64_t pull_delay_ms, retry_delay_ms;
+    int reserved_tries;     // creates refused because of a name that nobody shows
     int64_t pull_failed_ms; // wall; 0: it is not failing
     char *pull_error;
     bool backoff_told;
@@ -101,6 +105,8 @@ typedef struct {
 typedef struct {
     uint64_t since;
     bool message_read, noticed_end;
+    int64_t drain_until_ms; // monotonic; its drain is asked for again until then; 0: it is not
+    int64_t drain_grace_s;
 } container_more_t;
 
 typedef struct {
@@ -126,9 +132,11 @@ typedef struct {
     VEC(object_t) objects;
     bool objects_listed;
     size_t looking; // questions of a look that are open
+    bool look_failed;
     bool looked, leaving, gone, prepared, preparing, sandbox_busy, removing, removed, final_,
         network_ready, done_told;
     int64_t kill_at_ms, sandbox_retry_ms, sandbox_delay_ms;
+    int sandbox_reserved_tries;
     int64_t hold_until_ms;   // wall
     const char *fail_reason; // DeadlineExceeded …
     char *fail_message;
@@ -147,6 +155,9 @@ size_t pod_sandbox_at(const pod_t *self, const char *id);
 pod_container_t *pod_add_container(pod_t *self, const char *id, const char *sandbox_id,
                                    const char *name, uint32_t attempt);
 pod_sandbox_t *pod_add_sandbox(pod_t *self, const char *id, uint32_t attempt);
+// A running container that was there before this actor: what the API last said of its probes holds
+// on until they speak, or every restart of a node's agent would take its pods out of service.
+void pod_adopt_health(pod_t *self, const char *name, const char *id);
 void pod_drop_container(pod_t *self, size_t at, bool vanished, int64_t now_ms);
 void pod_drop_sandbox(pod_t *self, size_t at);
 void pod_set_waiting(pod_t *self, size_t member, const char *reason,
@@ -165,6 +176,7 @@ op_t *pod_ask_container(actor_t *me, const char *id); // the op: valid until the
 op_t *pod_ask_sandbox(actor_t *me, const char *id);
 void pod_perform(actor_t *me, const pod_action_t *action);
 void pod_stop_drained(actor_t *me, const char *id, int64_t grace_s); // pre-stop hook, then TERM
+void pod_drain_again(actor_t *me);                                   // those whose asking failed
 void pod_stop_now(actor_t *me, const char *id, int64_t grace_s);
 void pod_create_now(actor_t *me, size_t member, uint32_t attempt, const char *sandbox_id);
 void pod_ask_pull(actor_t *me, size_t member);

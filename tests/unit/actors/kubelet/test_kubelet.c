@@ -145,6 +145,42 @@ Test(kubelet, a_pod_actor_that_dies_goes_on_with_what_runs)
     bench_close(&b);
 }
 
+// Seen by a watch of its own: not for a moment.
+Test(kubelet, a_node_whose_kubelet_starts_again_stays_ready)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    wait_for(&b, "Node", "n1", "status.conditions[3].status", "True");
+    rig_watch_t watch = {.api_version = "v1",
+                         .kind = "Node",
+                         .from_revision = b.rig->revision,
+                         .resumes = true,
+                         .shows = "status.conditions[3].status"};
+    rig_watcher_t *nodes = rig_watch(b.rig, "nodes", &watch);
+    for (int i = 0; i < 3; i++) {
+        sim_kill(b.rig->sim, "kubelet/n1", "test");
+        rig_run(b.rig, 7000);
+    }
+    const char *seen = rig_seen(nodes);
+    cr_expect(!strstr(seen, "False") && !strstr(seen, "Unknown"), "%s", seen);
+    rig_destroy(&b.rig);
+    rig_watcher_free(&nodes);
+    ASSERT_NO_LEAKS();
+}
+
+#define UNREADY "{\"status\": {\"conditions\": [{\"type\": \"Ready\", \"status\": \"False\"}]}}"
+Test(kubelet, a_pod_that_was_given_up_while_its_node_was_silent_is_ready_again)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.conditions[2].status", "True");
+    rig_patch(b.rig, "v1", "Pod", "default", "a", "status", API__PATCH__TYPE__STRATEGIC, UNREADY);
+    cr_expect_str_eq(rig_field(b.rig, "status.conditions[2].status"), "False");
+    wait_for(&b, "Pod", "a", "status.conditions[2].status", "True");
+    bench_close(&b);
+}
+
 Test(kubelet, a_runtime_that_dies_loses_a_simulated_pod_which_is_made_anew)
 {
     bench_t b;

@@ -42,7 +42,7 @@ static void add_member(scene_t *s, const char *word) {
                         .image = ready ? IMAGE_READY : IMAGE_NEEDED};
 }
 // "ID SANDBOX NAME ATTEMPT STATE": STATE running, created, unknown, N (exited with N a second ago),
-// stopping.
+// stopping, cut (off while it was being started).
 static void add_container(scene_t *s, const char *text) {
     pod_container_t *c = &s->containers[s->view.containers_len++];
     char id[16], sandbox[16], name[16], state[16];
@@ -67,6 +67,7 @@ static void add_container(scene_t *s, const char *text) {
         c->finished_ms = NOW - 1000;
     }
     if (streq(state, "stopping")) c->busy = c->stopping = true;
+    c->cut_off = streq(state, "cut");
 }
 // "ID ATTEMPT ready|dead|stopped"
 static void add_sandbox(scene_t *s, const char *text) {
@@ -116,6 +117,17 @@ static const row_t rows[] = {
      {"s0 0 ready"},
      {"c0 s0 a 0 1"},
      .plan = "create member=0 #1 in s0\n"},
+    {"one whose start was cut off is cleared away first: it never ran, and costs no attempt",
+     {"a+"},
+     {"s0 0 ready"},
+     {"c0 s0 a 0 cut"},
+     .plan = "remove c0\n"},
+    {"and is not what a restart is counted from",
+     {"a+"},
+     {"s0 0 ready"},
+     {"c0 s0 a 0 1", "c1 s0 a 1 cut"},
+     .crash_delay_ms = 10000,
+     .plan = "remove c1\n"},
     {"success too, when it is to run always",
      {"a+"},
      {"s0 0 ready"},
