@@ -5,6 +5,7 @@
 #   lab_new; host_add m1 11; host_add w1 12
 #   on m1 troupe up -d …          run a program there
 #   power_cut w1
+#   some command & JOBS+=($!)     ended with the test
 #
 # Output is TAP: ok "…", not_ok "…"; check "what" command…
 set -uo pipefail
@@ -13,7 +14,7 @@ BIN=${TROUPE_BIN:-$here/build/release/bin}
 LAB=tl$$
 NET=172.31.$((RANDOM % 200 + 20))
 WORK=$(mktemp -d /tmp/troupe-lab-XXXXXX)
-HOSTS=()
+HOSTS=() JOBS=()
 declare -A INIT_PID IP_OF
 TESTS=0 FAILURES=0
 KEEP=${KEEP:-}
@@ -81,6 +82,7 @@ host_power_on() { # NAME
     done
     note "host $h did not start"; return 1
 }
+lab_tool() { cc -D_GNU_SOURCE -O1 -pthread -o "$WORK/$1" "$here/tests/e2e/$1.c"; } # NAME: a program beside this file
 # What a kubelet of the lab must know: its cgroups and logs are its own.
 lab_kubelet() { # HOST
     printf 'kind: Kubelet\ncgroupRoot: /%s-%s\npodLogDir: %s\n' "$LAB" "$1" "$WORK/$1/pod-logs" > "$WORK/$1/config/kubelet.yaml"
@@ -107,6 +109,7 @@ images() { # made once, kept between runs of the tests
 cgroups_of_lab() { find /sys/fs/cgroup -depth -type d -path "*/$LAB-*" 2> /dev/null; }
 lab_done() {
     local code=$? h
+    [ ${#JOBS[@]} -gt 0 ] && kill "${JOBS[@]}" 2> /dev/null
     if [ -n "$KEEP" ]; then note "kept: $WORK, namespaces $LAB-*"; exit "$code"; fi
     for h in "${HOSTS[@]}"; do [ -n "${INIT_PID[$h]:-}" ] && kill -9 "${INIT_PID[$h]}" 2> /dev/null; done
     for h in "${HOSTS[@]}"; do while [ -n "${INIT_PID[$h]:-}" ] && kill -0 "${INIT_PID[$h]}" 2> /dev/null; do read -rt 0.01 <> <(:) || true; done; done
