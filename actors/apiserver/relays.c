@@ -1,5 +1,5 @@
-// relays - logs, exec and attach: a stream to the client on one side, one to the kubelet of the
-// pod's node on the other.
+// relays - logs, exec, attach and port-forward: a stream to the client on one side, one to the
+// kubelet of the pod's node on the other.
 //
 //     client ◄── chunks ── relay ◄── chunks ── kubelet/NODE
 //            ── pushes ──►       ── pushes ──►
@@ -167,7 +167,10 @@ static target_t target_of(const ProtobufCMessage *body) {
     }
     const Api__PodExec *exec = (const Api__PodExec *)body;
     return (target_t){or_empty(exec->namespace_), or_empty(exec->pod), or_empty(exec->container),
-                      exec->attach ? "attach" : "exec", "create"};
+                      exec->port     ? "portforward"
+                      : exec->attach ? "attach"
+                                     : "exec",
+                      "create"};
 }
 
 static void refuse(actor_t *me, job_t *job, const Meta__Status *status) {
@@ -202,7 +205,8 @@ static const Meta__Status *check_container(arena_t *arena, const Core__Pod *pod,
     size_t len;
     container_names(arena, pod->spec, &names, &len);
     if (!*to->container &&
-        (pod->spec->n_containers == 1 ||
+        (pod->spec->n_containers == 1 || streq(to->sub, "portforward") || // any of the pod will do
+
          object_annotation(&pod->base, "kubectl.kubernetes.io/default-container")))
         return NULL;
     if (!*to->container) {

@@ -958,6 +958,8 @@ static const handler_t handlers[] = {
     {&cri__list_containers_response__descriptor, on_list_containers, NULL, false},
     {&cri__reopen_container_log_response__descriptor, on_reopened, NULL, false},
     {&cri__container_status_response__descriptor, on_stream_reply, NULL, false},
+    {&cri__attach_response__descriptor, on_stream_reply, NULL, false},
+    {&containerd__get_response__descriptor, on_stream_reply, NULL, false},
     {&containerd__get_container_response__descriptor, on_stream_reply, NULL, false},
     {&containerd__start_response__descriptor, on_stream_reply, NULL, false},
     {&containerd__wait_response__descriptor, on_stream_reply, NULL, false},

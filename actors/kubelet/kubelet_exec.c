@@ -20,47 +20,21 @@
 
 enum {
     EXEC_READ_BYTES = 32 << 10,
-    EXEC_INPUT_MAX_BYTES = 1 << 20, // that the command has not read yet
     EXEC_WAIT_MS = 30ll * 24 * 3600 * 1000,
     EXEC_LINGER_MS = 500, // output that comes after the exit
-    EXEC_INPUT_WINDOW = 16,
 };
 #define PROCESS_TYPE "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
-void kubelet_on_exec(actor_t *me, const message_t *msg, const void *body) {
-    const Api__PodExec *wanted = body;
-    if (wanted->attach) {
-        actor_fail(me, msg, ERR_UNSUPPORTED, "attach is not supported: use exec or logs -f");
-        return;
-    }
-    if (!wanted->n_command) {
-        actor_fail(me, msg, ERR_BAD_REQUEST,
-                   "you must specify at least one command for the container");
-        return;
-    }
-    stream_t *s =
-        stream_open(me, msg, wanted->namespace_, wanted->pod, wanted->container, EXEC_INPUT_WINDOW);
-    if (!s) return;
-    s->is_exec = true;
-    s->tty = wanted->tty;
-    s->wants_in = wanted->stdin;
-    s->columns = wanted->columns;
-    s->rows = wanted->rows;
+char *exec_argv(const Api__PodExec *wanted) {
     json_t *argv = json_array();
     for (size_t i = 0; i < wanted->n_command; i++)
         json_array_append_new(argv, json_string(wanted->command[i]));
-    s->argv_json = json_dumps(argv, JSON_COMPACT);
+    char *text = json_dumps(argv, JSON_COMPACT);
     json_decref(argv);
+    return text;
 }
 
-static void ask(actor_t *me, stream_t *s, stream_step_t step, const ProtobufCMessage *request,
-                int64_t timeout_ms) {
-    kubelet_t *self = actor_state(me);
-    s->waiting++;
-    actor_ask(me, self->runtime_address, request, timeout_ms, stream_tag(s, step));
-}
-
-void exec_found(actor_t *me, stream_t *s, const Cri__Container *c) {
+static void exec_found(actor_t *me, stream_t *s, const Cri__Container *c) {
     if (!c || c->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING) {
         stream_end(me, s, ERR_BAD_REQUEST,
                    arena_printf(actor_arena(me), "container not found (\"%s\")", s->container));
@@ -70,7 +44,7 @@ void exec_found(actor_t *me, stream_t *s, const Cri__Container *c) {
     Containerd__GetContainerRequest request = {.base.descriptor =
                                                    &containerd__get_container_request__descriptor,
                                                .id = s->id};
-    ask(me, s, STEP_SPEC, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+    stream_ask(me, s, STEP_SPEC, &request.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
 // ---- fifos ------------------------------------------------------------------------------------
@@ -106,7 +80,7 @@ static void close_end(actor_t *me, int *fd) {
     *fd = -1;
 }
 
-void exec_done(actor_t *me, stream_t *s) {
+static void exec_done(actor_t *me, stream_t *s) {
     close_end(me, &s->in);
     close_end(me, &s->out);
     close_end(me, &s->err);
@@ -165,18 +139,18 @@ static void heard_spec(actor_t *me, stream_t *s, const Containerd__GetContainerR
                                               .terminal = s->tty,
                                               .spec = &spec,
                                               .exec_id = s->exec_id};
-    ask(me, s, STEP_EXEC, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+    stream_ask(me, s, STEP_EXEC, &request.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
 static void heard_exec(actor_t *me, stream_t *s) {
     Containerd__WaitRequest wait = {.base.descriptor = &containerd__wait_request__descriptor,
                                     .container_id = s->id,
                                     .exec_id = s->exec_id};
-    ask(me, s, STEP_WAIT, &wait.base, EXEC_WAIT_MS);
+    stream_ask(me, s, STEP_WAIT, &wait.base, EXEC_WAIT_MS);
     Containerd__StartRequest start = {.base.descriptor = &containerd__start_request__descriptor,
                                       .container_id = s->id,
                                       .exec_id = s->exec_id};
-    ask(me, s, STEP_START, &start.base, KUBELET_LOOK_TIMEOUT_MS);
+    stream_ask(me, s, STEP_START, &start.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
 static void resize(actor_t *me, stream_t *s) {
@@ -186,25 +160,16 @@ static void resize(actor_t *me, stream_t *s) {
                                             .exec_id = s->exec_id,
                                             .width = s->columns,
                                             .height = s->rows};
-    if (s->tty && s->columns) ask(me, s, STEP_RESIZE, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+    if (s->tty && s->columns)
+        stream_ask(me, s, STEP_RESIZE, &request.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
 // ---- its end ----------------------------------------------------------------------------------
-static void say(actor_t *me, stream_t *s, Api__ExecOutput__Channel channel, const void *data,
-                size_t len, int exit_code, const char *message) {
-    Api__ExecOutput out = {.base.descriptor = &api__exec_output__descriptor,
-                           .channel = channel,
-                           .data = {len, (uint8_t *)data},
-                           .exit_code = exit_code,
-                           .message = message};
-    if (!s->is_gone) (void)actor_stream_send(me, s->handle, &out.base);
-}
-
 // Everything has been said once the process is gone and both of its outputs are at their end.
 static bool finish(actor_t *me, stream_t *s) {
     if (!s->exited || ((s->out >= 0 || s->err >= 0) && !s->is_gone)) return false;
     if (!s->is_gone && actor_stream_credit(me, s->handle) == 0) return false;
-    say(me, s, API__EXEC_OUTPUT__CHANNEL__EXIT, NULL, 0, s->exit_code, "");
+    stream_say(me, s, API__EXEC_OUTPUT__CHANNEL__EXIT, NULL, 0, s->exit_code, "");
     kubelet_t *self = actor_state(me);
     Containerd__DeleteProcessRequest request = {.base.descriptor =
                                                     &containerd__delete_process_request__descriptor,
@@ -231,7 +196,7 @@ static bool pump_out(actor_t *me, stream_t *s, int *fd, Api__ExecOutput__Channel
             close_end(me, fd);
             break;
         }
-        say(me, s, channel, buf, (size_t)got, 0, "");
+        stream_say(me, s, channel, buf, (size_t)got, 0, "");
     }
     return !finish(me, s);
 }
@@ -250,7 +215,7 @@ static void heard_wait(actor_t *me, stream_t *s, const Containerd__WaitResponse 
     if (s->started) heard_exit(me, s);
 }
 
-void exec_timer(actor_t *me, stream_t *s, stream_step_t step) {
+static void exec_timer(actor_t *me, stream_t *s, stream_step_t step) {
     if (step != STEP_LINGER) return;
     if (!s->is_gone && actor_stream_credit(me, s->handle) == 0) {
         actor_timer(me, stream_tag(s, STEP_LINGER),
@@ -286,30 +251,16 @@ static void pump_in(actor_t *me, stream_t *s) {
                                           .container_id = s->id,
                                           .exec_id = s->exec_id,
                                           .stdin = true};
-    ask(me, s, STEP_CLOSE, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+    stream_ask(me, s, STEP_CLOSE, &request.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
-void kubelet_on_exec_input(actor_t *me, const message_t *msg, const void *body) {
-    kubelet_t *self = actor_state(me);
-    const Api__ExecInput *input = body;
-    stream_t *s = NULL;
-    for (size_t i = 0; i < self->streams.len; i++)
-        if (self->streams.at[i]->handle == msg->stream) s = self->streams.at[i];
-    if (!s || !s->is_exec) return;
-    if (input->columns) {
-        s->columns = input->columns;
-        s->rows = input->rows;
-        if (s->started) resize(me, s);
-    }
-    if (s->rest.len + input->data.len <= EXEC_INPUT_MAX_BYTES)
-        text_addn(&s->rest, input->data.data, input->data.len);
-    else
-        s->in_ended = true; // a command that reads nothing while a megabyte waits gets no more
-    s->in_ended |= input->end;
-    if (s->started) pump_in(me, s);
+static void exec_input(actor_t *me, stream_t *s) {
+    if (!s->started) return;
+    if (s->resized) resize(me, s);
+    pump_in(me, s);
 }
 
-void exec_fd(actor_t *me, stream_t *s, int fd, uint32_t events) {
+static void exec_fd(actor_t *me, stream_t *s, int fd, uint32_t events) {
     if (fd >= 0 && fd == s->out)
         (void)pump_out(me, s, &s->out, API__EXEC_OUTPUT__CHANNEL__STDOUT);
     else if (fd >= 0 && fd == s->err)
@@ -318,7 +269,7 @@ void exec_fd(actor_t *me, stream_t *s, int fd, uint32_t events) {
         pump_in(me, s);
 }
 
-void exec_credit(actor_t *me, stream_t *s) {
+static void exec_credit(actor_t *me, stream_t *s) {
     if (!s->started) return;
     if (s->out >= 0) actor_watch_fd(me, s->out, EPOLLIN);
     if (s->err >= 0) actor_watch_fd(me, s->err, EPOLLIN);
@@ -326,7 +277,7 @@ void exec_credit(actor_t *me, stream_t *s) {
 }
 
 // Nobody listens any more: the command goes too.
-void exec_gone(actor_t *me, stream_t *s) {
+static void exec_gone(actor_t *me, stream_t *s) {
     if (!s->started || s->exited) {
         if (s->exited) (void)finish(me, s);
         return; // not started: its start's answer leads here again
@@ -335,7 +286,7 @@ void exec_gone(actor_t *me, stream_t *s) {
                                        .container_id = s->id,
                                        .exec_id = s->exec_id,
                                        .signal = SIGKILL};
-    ask(me, s, STEP_KILL, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+    stream_ask(me, s, STEP_KILL, &request.base, KUBELET_LOOK_TIMEOUT_MS);
 }
 
 static void heard_start(actor_t *me, stream_t *s) {
@@ -350,8 +301,7 @@ static void heard_start(actor_t *me, stream_t *s) {
 }
 
 // ---- answers ----------------------------------------------------------------------------------
-void exec_heard(actor_t *me, stream_t *s, stream_step_t step, const void *body) {
-    s->waiting--;
+static void exec_heard(actor_t *me, stream_t *s, stream_step_t step, const void *body) {
     switch (step) {
     case STEP_SPEC: heard_spec(me, s, body); break;
     case STEP_EXEC: heard_exec(me, s); break;
@@ -361,13 +311,13 @@ void exec_heard(actor_t *me, stream_t *s, stream_step_t step, const void *body) 
     }
 }
 
-void exec_heard_failure(actor_t *me, stream_t *s, stream_step_t step, err_t err, const char *why) {
-    s->waiting--;
+static void exec_heard_failure(actor_t *me, stream_t *s, stream_step_t step, err_t err,
+                               const char *why) {
     if (step == STEP_SPEC || step == STEP_EXEC || step == STEP_START) {
         // A command that is not there: as a shell says it, 126 or 127 with the runtime's words.
         if (step == STEP_START && !s->is_gone) {
-            say(me, s, API__EXEC_OUTPUT__CHANNEL__EXIT, NULL, 0,
-                strstr(why, "not found") || strstr(why, "no such file") ? 127 : 126, why);
+            stream_say(me, s, API__EXEC_OUTPUT__CHANNEL__EXIT, NULL, 0,
+                       strstr(why, "not found") || strstr(why, "no such file") ? 127 : 126, why);
             stream_end(me, s, ERR_OK, NULL);
             return;
         }
@@ -376,3 +326,16 @@ void exec_heard_failure(actor_t *me, stream_t *s, stream_step_t step, err_t err,
         stream_end(me, s, err, why);
     }
 }
+
+const stream_kind_t stream_exec = {
+    .name = "exec",
+    .found = exec_found,
+    .heard = exec_heard,
+    .failed = exec_heard_failure,
+    .timer = exec_timer,
+    .fd = exec_fd,
+    .input = exec_input,
+    .credit = exec_credit,
+    .gone = exec_gone,
+    .done = exec_done,
+};

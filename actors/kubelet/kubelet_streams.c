@@ -1,9 +1,10 @@
-// The kubelet's streams to the API server: a container's log, and commands run in it.
+// The kubelet's streams to the API server: a container's log, commands run in it, its own input and
+// output, connections into its pod.
 //
 //     opening ask ─► which pod, which container? ─► ListContainers ─► the newest one (or the one
 //     before)
 //         log:  its file, read as credit allows; follow: inotify, until the container ends
-//         exec: kubelet_exec.c
+//         exec, attach, port-forward: kubelet_{exec,attach,forward}.c
 #include "actors/kubelet/kubelet_stream.h"
 #include "actors/kubelet/pod_config.h"
 #include "runtime/api/msg.h"
@@ -13,7 +14,12 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-enum { STREAMS_MAX = 256, FOLLOW_POLL_MS = 1000 };
+enum {
+    STREAMS_MAX = 256,
+    FOLLOW_POLL_MS = 1000,
+    INPUT_WINDOW = 16,
+    INPUT_MAX_BYTES = 1 << 20, // that the other side has not read yet
+};
 
 // ---- streams ----------------------------------------------------------------------------------
 uint64_t stream_tag(const stream_t *s, stream_step_t step) {
@@ -46,7 +52,7 @@ static void stream_free(actor_t *me, stream_t *s) {
         close(s->inotify);
     }
     if (s->file >= 0) close(s->file);
-    exec_done(me, s);
+    if (s->kind) s->kind->done(me, s);
     text_done(&s->rest);
     free(s->container);
     free(s->id);
@@ -134,7 +140,8 @@ stream_t *stream_open(actor_t *me, const message_t *msg, const char *ns, const c
                     .inotify = -1,
                     .in = -1,
                     .out = -1,
-                    .err = -1};
+                    .err = -1,
+                    .link = {.fd = -1}};
     const char *dir =
         pod_log_dir(&self->args, record->namespace_, record->name, uid, actor_arena(me));
     s->path = str_printf("%s/%s", dir, found);
@@ -238,6 +245,60 @@ static void log_found(actor_t *me, stream_t *s, const Cri__Container *c) {
     open_log(me, s);
 }
 
+// ---- with input -------------------------------------------------------------------------------
+void kubelet_on_exec(actor_t *me, const message_t *msg, const void *body) {
+    const Api__PodExec *wanted = body;
+    if (wanted->port > UINT16_MAX || (!wanted->port && !wanted->attach && !wanted->n_command)) {
+        actor_fail(me, msg, ERR_BAD_REQUEST,
+                   wanted->port ? "a port is at most 65535"
+                                : "you must specify at least one command for the container");
+        return;
+    }
+    stream_t *s =
+        stream_open(me, msg, wanted->namespace_, wanted->pod, wanted->container, INPUT_WINDOW);
+    if (!s) return;
+    s->kind = wanted->port ? &stream_forward : wanted->attach ? &stream_attach : &stream_exec;
+    s->port = (uint16_t)wanted->port;
+    s->tty = wanted->tty;
+    s->wants_in = wanted->stdin;
+    s->columns = wanted->columns;
+    s->rows = wanted->rows;
+    s->argv_json = exec_argv(wanted);
+}
+
+void kubelet_on_exec_input(actor_t *me, const message_t *msg, const void *body) {
+    const Api__ExecInput *input = body;
+    stream_t *s = by_handle(actor_state(me), msg->stream);
+    if (!s || !s->kind) return;
+    s->resized = input->columns > 0;
+    if (s->resized) {
+        s->columns = input->columns;
+        s->rows = input->rows;
+    }
+    if (s->rest.len + input->data.len <= INPUT_MAX_BYTES)
+        text_addn(&s->rest, input->data.data, input->data.len);
+    else
+        s->in_ended = true; // who reads nothing while a megabyte waits gets no more
+    s->in_ended |= input->end;
+    s->kind->input(me, s);
+}
+
+void stream_ask(actor_t *me, stream_t *s, stream_step_t step, const ProtobufCMessage *request,
+                int64_t timeout_ms) {
+    kubelet_t *self = actor_state(me);
+    actor_ask(me, self->runtime_address, request, timeout_ms, stream_tag(s, step));
+}
+
+void stream_say(actor_t *me, stream_t *s, Api__ExecOutput__Channel channel, const void *data,
+                size_t len, int exit_code, const char *message) {
+    Api__ExecOutput out = {.base.descriptor = &api__exec_output__descriptor,
+                           .channel = channel,
+                           .data = {len, (uint8_t *)data},
+                           .exit_code = exit_code,
+                           .message = message};
+    if (!s->is_gone) (void)actor_stream_send(me, s->handle, &out.base);
+}
+
 // ---- answers ----------------------------------------------------------------------------------
 static void listed(actor_t *me, stream_t *s, const Cri__ListContainersResponse *list) {
     const Cri__Container *newest = NULL, *before = NULL;
@@ -253,8 +314,8 @@ static void listed(actor_t *me, stream_t *s, const Cri__ListContainersResponse *
     }
     arena_t *arena = actor_arena(me);
     const Cri__Container *found = s->previous ? before : newest;
-    if (s->is_exec)
-        exec_found(me, s, newest);
+    if (s->kind)
+        s->kind->found(me, s, newest);
     else if (found && found->state != CRI__CONTAINER_STATE__CONTAINER_CREATED)
         log_found(me, s, found);
     else if (s->previous)
@@ -275,7 +336,7 @@ bool kubelet_stream_answer(actor_t *me, const message_t *msg, const void *body) 
     if (step == STEP_LIST)
         listed(me, s, body);
     else
-        exec_heard(me, s, step, body);
+        s->kind->heard(me, s, step, body);
     return true;
 }
 
@@ -287,7 +348,7 @@ bool kubelet_stream_failure(actor_t *me, const message_t *msg, err_t err, const 
     if (step == STEP_LIST)
         stream_end(me, s, err, why);
     else
-        exec_heard_failure(me, s, step, err, why);
+        s->kind->failed(me, s, step, err, why);
     return true;
 }
 
@@ -299,8 +360,8 @@ bool kubelet_stream_timer(actor_t *me, uint64_t tag) {
     if ((tag - K_TAG_STREAM) % 16 == STEP_POLL) {
         if (s->inotify < 0) actor_timer(me, tag, FOLLOW_POLL_MS);
         pump_log(me, s);
-    } else {
-        exec_timer(me, s, (stream_step_t)((tag - K_TAG_STREAM) % 16));
+    } else if (s->kind && s->kind->timer) {
+        s->kind->timer(me, s, (stream_step_t)((tag - K_TAG_STREAM) % 16));
     }
     return true;
 }
@@ -330,8 +391,8 @@ void kubelet_stream_fd(actor_t *me, int fd, uint32_t events) {
             log_changed(me, s);
             return;
         }
-        if (fd == s->in || fd == s->out || fd == s->err) {
-            exec_fd(me, s, fd, events);
+        if (s->kind && (fd == s->in || fd == s->out || fd == s->err || fd == s->link.fd)) {
+            s->kind->fd(me, s, fd, events);
             return;
         }
     }
@@ -341,8 +402,8 @@ void kubelet_on_stream_credit(actor_t *me, const message_t *msg, const void *bod
     kubelet_t *self = actor_state(me);
     stream_t *s = by_handle(self, ((const Actor__StreamCredit *)body)->stream);
     if (!s) return;
-    if (s->is_exec)
-        exec_credit(me, s);
+    if (s->kind)
+        s->kind->credit(me, s);
     else if (s->file >= 0)
         pump_log(me, s);
 }
@@ -352,8 +413,8 @@ void kubelet_on_stream_gone(actor_t *me, const message_t *msg, const void *body)
     stream_t *s = by_handle(self, ((const Actor__StreamGone *)body)->stream);
     if (!s) return;
     s->is_gone = true;
-    if (s->is_exec)
-        exec_gone(me, s);
+    if (s->kind && s->kind->gone)
+        s->kind->gone(me, s);
     else
         stream_free(me, s);
 }
@@ -363,7 +424,7 @@ void kubelet_stream_container_ended(actor_t *me, const char *id) {
     kubelet_t *self = actor_state(me);
     for (size_t i = self->streams.len; i-- > 0;) {
         stream_t *s = self->streams.at[i];
-        if (s->is_exec || !s->id || !streq(s->id, id)) continue;
+        if (s->kind || !s->id || !streq(s->id, id)) continue;
         s->ended = true;
         if (s->file >= 0) pump_log(me, s);
     }

@@ -1,4 +1,4 @@
-// create, replace, run, expose: objects from manifests, or from a few words.
+// create, replace, expose: objects from manifests, or from a few words.
 #include "cli/troupectl/ctl.h"
 #include "cli/troupectl/make.h"
 #include "runtime/api/selector.h"
@@ -63,20 +63,6 @@ int cmd_replace(ctl_t *ctl) {
     }
     vec_done(&wanteds);
     return worst;
-}
-
-int cmd_run(ctl_t *ctl) {
-    if (ctl->words.len != 1)
-        return refuse("NAME is required for run; arguments of the container go behind --");
-    const char *name = ctl->words.at[0];
-    why_t why;
-    if (ctl->o.replicas) {
-        Apps__Deployment *d = make_deployment(&ctl->arena, name, "run", &ctl->o, &ctl->rest, &why);
-        return d ? create_one(ctl, kind_find("apps", "v1", "Deployment"), &d->base)
-                 : refuse("%s", why.text);
-    }
-    Core__Pod *pod = make_pod(&ctl->arena, name, &ctl->o, &ctl->rest, &why);
-    return pod ? create_one(ctl, kind_find("", "v1", "Pod"), &pod->base) : refuse("%s", why.text);
 }
 
 // ---- expose ------------------------------------------------------------------------------------

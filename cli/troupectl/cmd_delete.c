@@ -157,6 +157,13 @@ static int delete_files(ctl_t *ctl, doomed_vec_t *doomed) {
     return worst;
 }
 
+int ctl_delete(ctl_t *ctl, const kind_t *k, const char *ns, const char *name) {
+    doomed_vec_t doomed = {0};
+    int code = delete_one(ctl, k, ns, name, &doomed), waited = wait_all_gone(ctl, &doomed);
+    vec_done(&doomed);
+    return code ? code : waited;
+}
+
 int cmd_delete(ctl_t *ctl) {
     doomed_vec_t doomed = {0};
     int code = ctl->o.filenames.len ? delete_files(ctl, &doomed) : delete_typed(ctl, &doomed);

@@ -3,9 +3,8 @@
 #include "runtime/api/describe.h"
 #include "runtime/base/clock.h"
 
-// ---- what a text needs beside its object
-// ------------------------------------------------------------ A part that cannot be had is left
-// out: the description is worth more than the failure.
+// ---- what a text needs beside its object -------------------------------------------------------
+// A part that cannot be had is left out: the description is worth more than the failure.
 static objects_t related(ctl_t *ctl, const kind_t *k, const char *ns, const char *labels,
                          const char *fields) {
     objects_t found = {0};

@@ -1,4 +1,4 @@
-// exec and attach: our standard streams joined with a container's.
+// exec, attach, and the session of run -it: our standard streams joined with a container's.
 #include "cli/troupectl/ctl.h"
 #include <errno.h>
 #include <poll.h>
@@ -9,8 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 16 * 1024, PUSH_WAIT_MS = 60 * 1000, CHUNK_WAIT_MS = 24 * 3600 * 1000 };
-const char *ctl_pod_argument(ctl_t *ctl);
+enum { READ_BYTES = 16 * 1024, PUSH_WAIT_MS = 60 * 1000, LOOK_UP_MS = 200 };
 
 // ---- the terminal ------------------------------------------------------------------------------
 
@@ -22,11 +21,9 @@ static void terminal_restore(void) {
     terminal_is_raw = 0;
 }
 
-static void restore_and_die(int signal_number) {
-    terminal_restore();
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
-}
+// Noticed between two chunks: the terminal is put right and the session's end is said.
+static volatile sig_atomic_t interrupted_by;
+static void on_interrupt(int signal_number) { interrupted_by = signal_number; }
 
 static void terminal_make_raw(void) {
     if (tcgetattr(STDIN_FILENO, &saved_terminal) != 0) return;
@@ -35,8 +32,6 @@ static void terminal_make_raw(void) {
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     terminal_is_raw = 1;
     atexit(terminal_restore);
-    signal(SIGTERM, restore_and_die);
-    signal(SIGHUP, restore_and_die);
 }
 
 static bool terminal_size(uint32_t *columns, uint32_t *rows) {
@@ -100,18 +95,20 @@ static void *pump_input(void *arg) {
 
 // ---- output ------------------------------------------------------------------------------------
 
-static int print_output(client_stream_t *stream) {
+static int print_output(client_stream_t *stream, bool is_quiet, bool *ret_printed) {
     arena_t arena = {0};
     failure_t failure = {0};
     int code = -1;
     while (code < 0) {
         void *chunk;
         arena_clear(&arena);
-        err_t err = client_next(stream, &arena, &api__exec_output__descriptor, CHUNK_WAIT_MS,
-                                &chunk, &failure);
+        err_t err = client_next(stream, &arena, &api__exec_output__descriptor, LOOK_UP_MS, &chunk,
+                                &failure);
+        if (interrupted_by) code = 128 + interrupted_by;
+        if (err == ERR_TIMEOUT) continue;
         if (err) {
             terminal_restore();
-            code = err == ERR_CANCELLED ? 0 : refuse_failure(&failure);
+            code = err == ERR_CANCELLED ? 0 : is_quiet ? EXIT_FAILED : refuse_failure(&failure);
             break;
         }
         const Api__ExecOutput *out = chunk;
@@ -124,6 +121,7 @@ static int print_output(client_stream_t *stream) {
                 fprintf(stderr, "command terminated with exit code %d\n", out->exit_code);
             code = out->exit_code;
         } else {
+            if (ret_printed) *ret_printed = true;
             fwrite(out->data.data, 1, out->data.len, to);
             fflush(to);
             if (ferror(to)) code = EXIT_FAILED;
@@ -133,18 +131,22 @@ static int print_output(client_stream_t *stream) {
     return code;
 }
 
-static int join_streams(ctl_t *ctl, const Api__PodExec *request) {
+int ctl_join(ctl_t *ctl, const Api__PodExec *request, bool is_quiet, bool *ret_printed) {
     client_stream_t *stream = client_open(ctl->client, "apiserver", &request->base);
     input_t input = {stream, eventfd(0, EFD_CLOEXEC), request->tty};
     pthread_t pump;
     bool pumps = request->stdin;
     resize_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct sigaction interrupt = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &interrupt, NULL);
+    sigaction(SIGTERM, &interrupt, NULL);
+    sigaction(SIGHUP, &interrupt, NULL);
     if (request->tty) {
         terminal_make_raw();
         signal(SIGWINCH, on_resize);
     }
     if (pumps && pthread_create(&pump, NULL, pump_input, &input) != 0) pumps = false;
-    int code = print_output(stream);
+    int code = print_output(stream, is_quiet, ret_printed);
     terminal_restore();
     if (pumps) {
         uint64_t one = 1;
@@ -184,7 +186,7 @@ static int run(ctl_t *ctl, bool attach) {
         request.tty = false;
     }
     if (request.tty) terminal_size(&request.columns, &request.rows);
-    return join_streams(ctl, &request);
+    return ctl_join(ctl, &request, false, NULL);
 }
 
 int cmd_exec(ctl_t *ctl) { return run(ctl, false); }

@@ -1,46 +1,6 @@
 #include "cli/troupectl/ctl.h"
-#include "k8s/apps_v1.pb-c.h"
-#include "runtime/api/selector.h"
 
 enum { CHUNK_WAIT_MS = 24 * 3600 * 1000, RESUMES_MAX = 50 };
-
-// A deployment or replica set stands for its first pod.
-static const char *pod_behind(ctl_t *ctl, const target_t *target) {
-    if (target->kind->type == &core__pod__descriptor) return target->name;
-    const kind_t *k = kind_stored(target->kind);
-    ProtobufCMessage *obj;
-    failure_t failure;
-    if (ctl_get(ctl, k, ctl_namespace(ctl), target->name, &obj, &failure))
-        return refuse_failure(&failure), NULL;
-    const Meta__LabelSelector *selector = NULL;
-    if (k->type == &apps__deployment__descriptor)
-        selector = ((Apps__Deployment *)obj)->spec->selector;
-    if (k->type == &apps__replica_set__descriptor)
-        selector = ((Apps__ReplicaSet *)obj)->spec->selector;
-    if (!selector) return refuse("a %s has no pods of its own", k->name), NULL;
-    objects_t pods;
-    if (ctl_list(ctl, kind_find("", "v1", "Pod"), ctl_namespace(ctl),
-                 selector_text(&ctl->arena, selector), NULL, &pods, &failure))
-        return refuse_failure(&failure), NULL;
-    if (pods.len == 0) return refuse("%s has no pods yet", object_ref(ctl, k, target->name)), NULL;
-    const char *name = object_meta_read(pods.at[0])->name;
-    if (pods.len > 1) fprintf(stderr, "Found %zu pods, using pod/%s\n", pods.len, name);
-    return name;
-}
-
-const char *ctl_pod_argument(ctl_t *ctl);
-
-const char *ctl_pod_argument(ctl_t *ctl) {
-    if (ctl->words.len == 0) return refuse("expected a POD or TYPE/NAME"), NULL;
-    const char *word = ctl->words.at[0];
-    if (!strchr(word, '/')) return word;
-    targets_t targets;
-    words_t all = ctl->words;
-    ctl->words.len = 1;
-    bool ok = targets_parse(ctl, 0, &targets);
-    ctl->words = all;
-    return ok ? pod_behind(ctl, &targets.at[0]) : NULL;
-}
 
 static bool fill_request(ctl_t *ctl, const char *pod, Api__PodLogs *request) {
     const flags_t *o = &ctl->o;

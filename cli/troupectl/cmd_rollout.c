@@ -1,5 +1,6 @@
 #include "cli/troupectl/ctl.h"
 #include "k8s/apps_v1.pb-c.h"
+#include "runtime/api/describe.h"
 #include "runtime/base/clock.h"
 
 #define REVISION_ANNOTATION     "deployment.kubernetes.io/revision"
@@ -122,13 +123,41 @@ static int find_revisions(ctl_t *ctl, const Apps__Deployment *d, revisions_t *re
     return 0;
 }
 
+// One revision: its pod template, as describe prints it.
+static int show_revision(ctl_t *ctl, const kind_t *k, const char *name,
+                         const revisions_t *revisions) {
+    int64_t wanted;
+    if (!parse_int(ctl->o.revision, 1, INT64_MAX, &wanted))
+        return refuse("revision must be a positive integer: %s", ctl->o.revision);
+    for (size_t i = 0; i < revisions->len; i++) {
+        if (revisions->at[i].revision != wanted) continue;
+        const Apps__ReplicaSet *set = revisions->at[i].set;
+        if (ctl->o.output)
+            return print_objects(ctl, kind_find("apps", "v1", "ReplicaSet"),
+                                 (ProtobufCMessage *const[]){(ProtobufCMessage *)&set->base}, 1,
+                                 false);
+        text_t out = {.arena = &ctl->arena};
+        describe_template(&ctl->arena, set->spec->template_, &out);
+        printf("%s with revision #%lld\n%s", object_ref(ctl, k, name), (long long)wanted,
+               text_str(&out));
+        return 0;
+    }
+    return refuse("unable to find the specified revision");
+}
+
 static int rollout_history(ctl_t *ctl, const kind_t *k, const char *name, ProtobufCMessage *obj) {
     revisions_t revisions = {0};
     int code = find_revisions(ctl, (Apps__Deployment *)obj, &revisions);
-    if (!code) printf("%s \nREVISION  CHANGE-CAUSE\n", object_ref(ctl, k, name));
-    for (size_t i = 0; !code && i < revisions.len; i++) {
-        const char *cause = object_annotation(&revisions.at[i].set->base, CHANGE_CAUSE_ANNOTATION);
-        printf("%-9lld %s\n", (long long)revisions.at[i].revision, cause ? cause : "<none>");
+    if (!code && ctl->o.revision) {
+        code = show_revision(ctl, k, name, &revisions);
+    } else if (!code) {
+        printf("%s \nREVISION  CHANGE-CAUSE\n", object_ref(ctl, k, name));
+        for (size_t i = 0; i < revisions.len; i++) {
+            const char *cause =
+                object_annotation(&revisions.at[i].set->base, CHANGE_CAUSE_ANNOTATION);
+            printf("%-9lld %s\n", (long long)revisions.at[i].revision, cause ? cause : "<none>");
+        }
+        printf("\n");
     }
     vec_done(&revisions);
     return code;

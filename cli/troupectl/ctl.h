@@ -19,7 +19,7 @@ typedef int verb_fn(ctl_t *ctl);
 verb_fn cmd_get, cmd_create, cmd_apply, cmd_replace, cmd_delete, cmd_describe, cmd_logs, cmd_exec,
     cmd_attach, cmd_run, cmd_expose, cmd_scale, cmd_rollout, cmd_label, cmd_annotate, cmd_edit,
     cmd_patch, cmd_explain, cmd_api_resources, cmd_api_versions, cmd_version, cmd_wait, cmd_trace,
-    cmd_completion, cmd_cordon, cmd_uncordon, cmd_set;
+    cmd_completion, cmd_cordon, cmd_uncordon, cmd_set, cmd_port_forward;
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 1 }; // kubectl's: 1 for every refusal
 
@@ -84,8 +84,19 @@ typedef struct {
 bool targets_parse(ctl_t *ctl, size_t first_word, targets_t *ret_targets);
 // Exactly one object; `what` is for the message.
 bool target_parse_one(ctl_t *ctl, size_t first_word, target_t *ret_target);
+// The pod that "POD" or "TYPE/NAME" (a deployment, replica set, service) stands for: of several the
+// first that is ready. Says why and returns NULL.
+const char *ctl_pod_argument(ctl_t *ctl);
 bool parse_duration_ms(const char *text, int64_t *ret_ms); // "5s", "1m30s", "0", "2h"
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value);
+
+// ---- sessions ----------------------------------------------------------------------------------
+// Joins our standard streams with what `request` opens in a pod, until either ends or somebody
+// interrupts. Returns the exit code: the command's own, or 128 + a signal's number. Quiet: why it
+// failed is not said. *ret_printed (may be NULL) becomes true when there was any output.
+int ctl_join(ctl_t *ctl, const Api__PodExec *request, bool is_quiet, bool *ret_printed);
+// Deletes one object as the flags say and waits until it is gone.
+int ctl_delete(ctl_t *ctl, const kind_t *k, const char *ns, const char *name);
 
 // ---- manifests ---------------------------------------------------------------------------------
 typedef struct {

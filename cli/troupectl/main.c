@@ -36,11 +36,14 @@ static const verb_t verbs[] = {
      cmd_delete,
      "troupectl delete pod web\ntroupectl delete deploy,svc -l app=web\ntroupectl delete actor "
      "scheduler/m1"},
-    {"run", "NAME --image=IMAGE [--replicas=N] [-- ARGS…]",
-     "make a pod, or with --replicas a deployment",
-     "image port replicas labels restart env command image-pull-policy output dry-run", cmd_run,
+    {"run", "NAME --image=IMAGE [--replicas=N] [-i] [-t] [--rm] [-- ARGS…]",
+     "make a pod, or with --replicas a deployment; with -i join it",
+     "image port replicas labels restart env command image-pull-policy stdin tty attach rm quiet "
+     "timeout output dry-run",
+     cmd_run,
      "troupectl run nginx-deploy --image=nginx --port=80 --replicas=2\ntroupectl run box "
-     "--image=busybox --restart=Never -- sleep 60"},
+     "--image=busybox --restart=Never -- sleep 60\ntroupectl run -it --rm box --image=busybox "
+     "--restart=Never -- sh"},
     {"expose", "TYPE NAME | TYPE/NAME",
      "make a service for the pods of a deployment, replica set, service or pod",
      "name port target-port type protocol node-port selector labels output dry-run", cmd_expose,
@@ -48,7 +51,7 @@ static const verb_t verbs[] = {
     {"scale", "TYPE NAME --replicas=N", "change the number of pods",
      "replicas current-replicas output", cmd_scale, "troupectl scale deployment web --replicas=5"},
     {"rollout", "status|history|undo|restart|pause|resume TYPE NAME",
-     "watch and steer a deployment's rollout", "timeout to-revision output", cmd_rollout,
+     "watch and steer a deployment's rollout", "timeout revision to-revision output", cmd_rollout,
      "troupectl rollout status deployment/web"},
     {"logs", "POD | TYPE/NAME [-c CONTAINER]", "print a container's output",
      "container follow previous timestamps tail since", cmd_logs,
@@ -56,7 +59,11 @@ static const verb_t verbs[] = {
     {"exec", "POD [-c CONTAINER] -- COMMAND…", "run a command in a container",
      "container stdin tty", cmd_exec, "troupectl exec web -- ls /\ntroupectl exec -it web -- sh"},
     {"attach", "POD [-c CONTAINER]", "join a container's own output and input",
-     "container stdin tty", cmd_attach, NULL},
+     "container stdin tty", cmd_attach, "troupectl attach web\ntroupectl attach -it box"},
+    {"port-forward", "POD | TYPE/NAME [LOCAL:]PORT… [--address=ADDRESS]",
+     "listen here, and connect what comes to a pod's port", "address", cmd_port_forward,
+     "troupectl port-forward web 8080:80\ntroupectl port-forward service/myweb 8080:80\n"
+     "troupectl port-forward deployment/web :http"},
     {"label", "TYPE NAME KEY=VALUE… KEY-…", "change labels", "overwrite all selector list output",
      cmd_label, "troupectl label node n1 disk=ssd\ntroupectl label pod web tier-"},
     {"annotate", "TYPE NAME KEY=VALUE… KEY-…", "change annotations",
@@ -165,8 +172,8 @@ static int complete_flags(const char *name) {
 // After a verb come types; after a type, the names of what is there.
 static int complete_words(ctl_t *ctl, int argc, char **argv) {
     const kind_t *k;
-    bool names_pods =
-        argc >= 1 && (streq(argv[0], "logs") || streq(argv[0], "exec") || streq(argv[0], "attach"));
+    bool names_pods = argc >= 1 && (streq(argv[0], "logs") || streq(argv[0], "exec") ||
+                                    streq(argv[0], "attach") || streq(argv[0], "port-forward"));
     if (argc <= 1 && !names_pods) {
         for (size_t i = 0; (k = kind_at(i)); i++)
             if (!k->stored_as) printf("%s\n", k->plural);

@@ -55,6 +55,9 @@ static Core__PodSpec *make_pod_spec(arena_t *arena, const char *container, const
         c->command = words_dup(arena, args), c->n_command = args->len;
     else
         c->args = words_dup(arena, args), c->n_args = args->len;
+    c->has_stdin = c->has_stdinonce = c->has_tty = true;
+    c->stdin = c->stdinonce = o->stdin_; // the first session's end is the end of the input
+    c->tty = o->tty;
     if (fill_env(arena, c, &o->envs, why)) return NULL;
     if (o->port) {
         Core__ContainerPort *port = MAKE(Core__ContainerPort, core__container_port__descriptor);

@@ -137,3 +137,10 @@ void describe_print(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj
         page_generic(&page, k, obj);
     page_print(&page, out);
 }
+
+void describe_template(arena_t *arena, const Core__PodTemplateSpec *template, text_t *out) {
+    static const describe_extra_t none;
+    page_t page = {.arena = arena, .raw = {.arena = arena}, .extra = &none};
+    page_template(&page, template);
+    page_print(&page, out);
+}

@@ -17,3 +17,5 @@ typedef struct {
 void describe_print(arena_t *arena, const kind_t *k, const ProtobufCMessage *obj,
                     const Core__Event *const *events, size_t events_len,
                     const describe_extra_t *extra, int64_t now_wall_ms, text_t *out);
+// A pod template alone, as `rollout history --revision` prints it.
+void describe_template(arena_t *arena, const Core__PodTemplateSpec *template, text_t *out);
