@@ -26,11 +26,11 @@ enum {
     CLIENTS_MAX = 1024,
     WATCHES_MAX = 8,
     ASK_TIMEOUT_MS = 3000,
-    RETRY_MS = 20,
+    RETRY_MS = 50,
     END_WAIT_MS = 20 * 1000, // for the last read, and for the watches to have seen it
     RATE_KEYS = 100 * 1000,
 };
-enum { TAG_WATCH = 1 << 20, TAG_BASE, TAG_LAST, TIMER_END };
+enum { TAG_BASE = 1 << 20, TAG_LAST, TIMER_END, TAG_WATCH = 1 << 21 }; // clients' are below
 
 typedef struct {
     const char *connect, *mix, *history, *what;

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Real members of the store under kill -9, SIGSTOP, partitions and one-way losses: all that clients were
+# told goes into a history, and store_load judges it (store/check/history.h). Members speak over tcp with
+# CURVE from a network namespace each; clients reach every member over its socket, also a parted one, so
+# that a leader who leads no more is asked.
+#   SOAK=600 tests/e2e/test_store_history.sh      ten minutes of it; HISTORY_DIR=… keeps the histories
+. "$(dirname "$0")/lab.sh"
+ALONE=${SOAK:-8} THREE=${SOAK:-24} CLIENTS=${CLIENTS:-16}
+lab_new
+host_add m1 11; host_add m2 12; host_add m3 13
+SEED=${SEED:-$RANDOM}; RANDOM=$SEED
+note "seed $SEED"
+wait_s() { read -rt "$1" <> <(:) || true; }
+
+topology() { # HOST MEMBER…: its topology, as one of these members
+    local h=$1 m; shift
+    local others=("$@") list; list=$(IFS=,; echo "$*")
+    cat <<Y
+kind: Topology
+processes:
+- name: store-\${node}
+  dispatchers:
+  - name: disk
+    actors:
+    - {role: disk, name: "\${node}", set: {dataDir: "\${data}/store", member: "\${node}"}}
+  - name: store
+    actors:
+    - {role: store, name: "\${node}", set: {dataDir: "\${data}/store", member: "\${node}", members: [${list//,/, }]}}
+  listen:
+  - {endpoint: "ipc://\${run}/troupe.sock", principal: admin}
+Y
+    [ $# -gt 1 ] || return 0
+    echo "  - {endpoint: \"tcp://\${nodeIP}:6442\", key: \"\${config}/keys/\${node}.cert_secret\", allowed: \"\${config}/keys/allowed\"}"
+    [ "$h" = "${others[0]}" ] || echo "  connect:"
+    for m in "${others[@]}"; do
+        [[ "$m" < "$h" ]] && echo "  - {peer: store-$m, endpoint: \"tcp://${IP_OF[$m]}:6442\", key: \"\${config}/keys/\${node}.cert_secret\", serverKey: \"\${config}/keys/allowed/$m.cert\"}"
+    done
+    echo "principals:"
+    for m in "${others[@]}"; do echo "- {name: $m, roles: [store/$m, disk/$m]}"; done
+}
+start() { # HOST
+    troupe "$1" run -f "$WORK/$1/store.yaml" --node "$1" --node-ip "${IP_OF[$1]}" --data "$WORK/$1/data" \
+        --run-dir "$WORK/$1/run" --config-dir "$WORK/$1/config" -d --wait 20
+}
+stop() { troupe "$1" down --run-dir "$WORK/$1/run"; }
+member_pid() { on "$1" pgrep -f "troupe actor-process .*--process store-$1 " | head -1; }
+
+# ---- faults: each ends by itself -----------------------------------------------------------------------
+declare -A DONE=()
+fault() { # KIND HOST
+    local pid
+    DONE[$1]=$((${DONE[$1]:-0} + 1))
+    case $1 in
+    kill) pid=$(member_pid "$2") && [ -n "$pid" ] && on "$2" kill -9 "$pid" 2> /dev/null ;;
+    stop) pid=$(member_pid "$2"); [ -n "$pid" ] || return 0
+          on "$2" kill -STOP "$pid" 2> /dev/null; wait_s "0.$((RANDOM % 9 + 1))"; wait_s 0.4
+          on "$2" kill -CONT "$pid" 2> /dev/null ;;
+    part) unplug "$2"; wait_s "1.$((RANDOM % 9))"; plug "$2" ;;
+    deaf) on "$2" iptables -A INPUT -i eth0 -j DROP; wait_s "1.$((RANDOM % 9))"; on "$2" iptables -F INPUT ;;
+    dumb) on "$2" iptables -A OUTPUT -o eth0 -j DROP; wait_s "1.$((RANDOM % 9))"; on "$2" iptables -F OUTPUT ;;
+    slow) on "$2" tc qdisc add dev eth0 root netem delay 60ms 40ms loss 10% 2> /dev/null; wait_s "1.$((RANDOM % 9))"
+          on "$2" tc qdisc del dev eth0 root 2> /dev/null ;;
+    esac
+    return 0
+}
+storm() { # PID "KINDS" HOST…: one fault after the other while PID lives
+    local pid=$1 kinds; read -ra kinds <<< "$2"; shift 2
+    local hosts=("$@")
+    while kill -0 "$pid" 2> /dev/null; do
+        wait_s "0.$((RANDOM % 9 + 1))"
+        fault "${kinds[RANDOM % ${#kinds[@]}]}" "${hosts[RANDOM % ${#hosts[@]}]}"
+    done
+}
+
+# Load and storm; the verdict is the test.
+judged() { # NAME SECONDS "KINDS" HOST…
+    local name=$1 seconds=$2 kinds=$3 h sockets='' code; shift 3
+    for h in "$@"; do sockets+=",ipc://$WORK/$h/run/troupe.sock"; done
+    DONE=()
+    "$BIN/store_load" run --connect "${sockets:1}" --clients "$CLIENTS" --seconds "$seconds" --seed "$SEED" \
+        --watches 3 --history "$WORK/$name.history" > "$WORK/$name.out" 2>&1 &
+    local load=$!
+    storm "$load" "$kinds" "$@"
+    wait "$load"; code=$?
+    sed 's/^/# /' "$WORK/$name.out"
+    note "faults:$(for k in "${!DONE[@]}"; do printf ' %s %s' "${DONE[$k]}" "$k"; done)"
+    [ -n "${HISTORY_DIR:-}" ] && mkdir -p "$HISTORY_DIR" && cp "$WORK/$name.history" "$HISTORY_DIR/"
+    if [ "$code" -eq 0 ]; then ok "$name: the clients were told the truth"; else not_ok "$name: the clients were told the truth (code $code, seed $SEED)"; fi
+    local answered; answered=$(sed -n 's/^answered \([0-9]*\),.*/\1/p' "$WORK/$name.out")
+    [ "${answered:-0}" -ge $((seconds * 50)) ] && ok "$name: it went on meanwhile ($answered answers)" || not_ok "$name: it went on meanwhile (${answered:-0} answers)"
+}
+
+# ---- one member ----------------------------------------------------------------------------------------
+topology m1 m1 > "$WORK/m1/store.yaml"
+check "one member starts" start m1
+judged alone "$ALONE" "kill kill stop" m1
+sed '0,/ put /s/ put \([^ ]*\) / put \1x /' "$WORK/alone.history" > "$WORK/forged.history"
+"$BIN/store_load" check "$WORK/forged.history" > "$WORK/forged.out" 2>&1
+[ $? -eq 1 ] && ok "a forged history is told from a true one" || { not_ok "a forged history is told from a true one"; sed 's/^/#   /' "$WORK/forged.out"; }
+check "it stops" stop m1
+rm -rf "$WORK/m1/data"
+
+# ---- three members -------------------------------------------------------------------------------------
+MEMBERS=(m1 m2 m3)
+for h in "${MEMBERS[@]}"; do
+    mkdir -p "$WORK/$h/data" "$WORK/$h/config/keys/allowed"
+    "$BIN/troupe" keys "$h" --dir "$WORK/$h/config/keys" > /dev/null || not_ok "keys of $h"
+done
+for h in "${MEMBERS[@]}"; do
+    for m in "${MEMBERS[@]}"; do cp "$WORK/$m/config/keys/$m.cert" "$WORK/$h/config/keys/allowed/"; done
+    topology "$h" "${MEMBERS[@]}" > "$WORK/$h/store.yaml"
+    check "member $h starts" start "$h"
+done
+judged three "$THREE" "kill kill stop part deaf dumb slow" "${MEMBERS[@]}"
+for h in "${MEMBERS[@]}"; do check "member $h stops" stop "$h"; done
