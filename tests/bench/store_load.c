@@ -406,7 +406,10 @@ static void on_answer(actor_t *me, const message_t *msg, const void *body) {
 static void reopen(actor_t *me, uint64_t tag) { actor_timer(me, tag, RETRY_MS); }
 
 static void on_failure(actor_t *me, const message_t *msg, const void *body) {
-    if (msg->tag == TAG_BASE || msg->tag == TAG_LAST)
+    load_t *load = load_of(me);
+    if (msg->tag == TAG_BASE && clock_monotonic_us() > load->until_us)
+        sem_post(&load->done); // nobody serves
+    else if (msg->tag == TAG_BASE || msg->tag == TAG_LAST)
         actor_timer(me, msg->tag, RETRY_MS);
     else if (msg->tag >= TAG_WATCH)
         reopen(me, msg->tag);
@@ -452,6 +455,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
 
 static err_t start(actor_t *me, const void *args, why_t *why) {
     *(const void **)actor_state(me) = args;
+    load_of(me)->until_us = clock_monotonic_us() + END_WAIT_MS * 1000;
     actor_timer(me, TAG_BASE, 1);
     return ERR_OK;
 }
