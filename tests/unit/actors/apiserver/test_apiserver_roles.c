@@ -237,6 +237,81 @@ Test(apiserver_roles, who_listens_hears_of_nodes_falling_silent_and_coming_back)
     ASSERT_NO_LEAKS();
 }
 
+// ---- pods that wait until nobody sends to them ----------------------------------------------------
+#define SLICE(ready)                                                                           \
+    "{kind: EndpointSlice, apiVersion: discovery.k8s.io/v1, metadata: {name: web}, "           \
+    "addressType: IPv4, endpoints: [{addresses: [10.244.0.9], conditions: {ready: " ready "}," \
+    " targetRef: {kind: Pod, name: a, uid: u}}]}"
+
+typedef struct {
+    text_t *story;
+    int64_t asked_ms;
+} stopper_args_t;
+static err_t stopper_start(actor_t *me, const void *args, why_t *why) {
+    stopper_args_t *a = *(stopper_args_t **)actor_state(me) = (stopper_args_t *)args;
+    Api__AwaitDrain await = API__AWAIT_DRAIN__INIT;
+    await.namespace_ = "default";
+    await.pod = "a";
+    await.uid = "u";
+    a->asked_ms = actor_now_ms(me);
+    actor_ask(me, "apiserver", &await.base, 2500, 1);
+    return ERR_OK;
+}
+static void stopper_on(actor_t *me, const message_t *msg, const void *body) {
+    const stopper_args_t *a = *(stopper_args_t **)actor_state(me);
+    int64_t took_ms = actor_now_ms(me) - a->asked_ms;
+    text_addf(a->story, "%s after %s\n",
+              ((const Api__AwaitDrainReply *)body)->drained ? "drained" : "given up",
+              took_ms < 150    ? "nothing"
+              : took_ms < 450  ? "the linger"
+              : took_ms < 1700 ? "a second"
+                               : "its time");
+}
+static const handler_t stopper_rows[] = {{&api__await_drain_reply__descriptor, stopper_on}, {NULL}};
+static const actor_def_t stopper_actor = {
+    .role = "pod", .state_size = sizeof(void *), .start = stopper_start, .handlers = stopper_rows};
+static const handler_t no_rows[] = {{NULL}};
+static const actor_def_t dumb_proxy_actor = {.role = "proxy", .handlers = no_rows};
+
+static void say_synced(api_rig_t *rig, const char *proxy, int64_t revision) {
+    Api__EndpointsSynced synced = API__ENDPOINTS_SYNCED__INIT;
+    synced.node = (char *)proxy + strlen("proxy/");
+    synced.revision = revision;
+    sim_tell(rig->sim, proxy, "apiserver", &synced.base);
+    rig_run(rig, 20);
+}
+
+Test(apiserver_roles, a_pod_stops_when_no_proxy_sends_to_it_any_more)
+{
+    enum { KNOWN_TO_NONE, STILL_READY, ONE_BEHIND, ALL_THERE, ONE_SILENT, ONE_JUST_DIED, CASES };
+    static const char *const wanted[CASES] = {
+        [KNOWN_TO_NONE] = "drained after nothing\n", [STILL_READY] = "given up after its time\n",
+        [ONE_BEHIND] = "given up after its time\n",  [ALL_THERE] = "drained after the linger\n",
+        [ONE_SILENT] = "given up after its time\n",  [ONE_JUST_DIED] = "drained after a second\n"};
+    for (int which = 0; which < CASES; which++) {
+        api_rig_t *rig = rig_new(1);
+        text_t story = TEXT_HEAP;
+        stopper_args_t args = {&story};
+        spawn(rig, "n1", &dumb_proxy_actor, "n1", NULL);
+        spawn(rig, "n2", &dumb_proxy_actor, "n2", NULL);
+        rig_run(rig, 2000); // the server's own first second is over
+        if (which != KNOWN_TO_NONE)
+            cr_assert_str_eq(rig_create(rig, which == STILL_READY ? SLICE("true") : SLICE("false")),
+                             "CREATED");
+        int64_t revision = rig->revision;
+        say_synced(rig, "proxy/n1", revision);
+        if (which != ONE_SILENT)
+            say_synced(rig, "proxy/n2", which == ALL_THERE ? revision : revision - 1);
+        if (which == ONE_JUST_DIED) sim_crash_process(rig->sim, "n2");
+        spawn(rig, "p", &stopper_actor, "a", &args);
+        rig_run(rig, 3000);
+        cr_expect_str_eq(text_str(&story), wanted[which], "case %d: %s", which, text_str(&story));
+        rig_destroy(&rig);
+        text_done(&story);
+    }
+    ASSERT_NO_LEAKS();
+}
+
 // ---- streams to a kubelet -----------------------------------------------------------------------
 // A kubelet that answers logs with ten chunks and echoes what is typed into an exec.
 static void chatty_on_logs(actor_t *me, const message_t *msg, const void *body) {

@@ -157,6 +157,14 @@ Test(kubelet, a_node_whose_kubelet_starts_again_stays_ready)
                          .resumes = true,
                          .shows = "status.conditions[3].status"};
     rig_watcher_t *nodes = rig_watch(b.rig, "nodes", &watch);
+    // As containerd does, the new runtime takes a moment before it says how it is.
+    Actor__FaultRule slow = {PROTOBUF_C_MESSAGE_INIT(&actor__fault_rule__descriptor)};
+    slow.name = "slow";
+    slow.kind = ACTOR__FAULT_RULE__KIND__DELAY;
+    slow.from = "runtime/n1";
+    slow.probability = 1;
+    slow.delay_ms = 300;
+    sim_set_fault(b.rig->sim, &slow);
     for (int i = 0; i < 3; i++) {
         sim_kill(b.rig->sim, "kubelet/n1", "test");
         rig_run(b.rig, 7000);
