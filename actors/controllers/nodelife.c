@@ -3,15 +3,18 @@
 //
 // The API servers hear the nodes and say who has fallen silent (WatchNodeAges). A node that no API
 // server has ever mentioned is given node_unheard_after_ms from the stream's beginning, so that a
-// new API server does not make every node silent. While the stream is away nothing is decided.
+// new API server does not make every node silent; more while others are still being heard for the
+// first time (a machine under load, a thousand nodes that come back), UNHEARD_MAX_MS at most. While
+// the stream is away nothing is decided.
 #include "actors/controllers/nodelife_plan.h"
 #include "actors/controllers/rows.h"
 
-enum { MOST_PERCENT = 55 };
+enum { MOST_PERCENT = 55, JOIN_PAUSE_MS = 500, UNHEARD_MAX_MS = 10 * 1000 };
 
 typedef struct {
     map_t voices;               // node -> (void *)(VOICE_…)
     int64_t listening_since_ms; // 0: nobody tells
+    int64_t joined_ms;          // when a node was last heard for the first time
     int64_t repelled_ms;        // the last NoExecute while most nodes are away
 } state_t;
 enum { VOICE_HEARD = 1, VOICE_SILENT = 2 };
@@ -60,6 +63,8 @@ static void on_ages(controller_t *c, const Api__NodeAges *ages) {
     }
     for (size_t i = 0; i < ages->n_ages; i++) {
         uintptr_t voice = ages->ages[i]->silent ? VOICE_SILENT : VOICE_HEARD;
+        if (!map_get(&state->voices, ages->ages[i]->node))
+            state->joined_ms = actor_now_ms(controller_actor(c));
         map_put(&state->voices, ages->ages[i]->node, (void *)voice);
         controller_touch(c, ages->ages[i]->node);
     }
@@ -78,7 +83,13 @@ static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_vo
     int64_t age_ms = actor_wall_ms(controller_actor(c)) -
                      time_wall_ms(object_meta_read(node->object)->creationtimestamp);
     if (now_ms - age_ms > since_ms) since_ms = now_ms - age_ms;
-    int64_t left_ms = since_ms + controller_args(c)->node_unheard_after_ms - now_ms;
+    int64_t after_ms = controller_args(c)->node_unheard_after_ms;
+    if (after_ms < UNHEARD_MAX_MS) {
+        int64_t joined_after_ms = state->joined_ms + JOIN_PAUSE_MS - since_ms;
+        if (joined_after_ms > after_ms) after_ms = joined_after_ms;
+        if (after_ms > UNHEARD_MAX_MS) after_ms = UNHEARD_MAX_MS;
+    }
+    int64_t left_ms = since_ms + after_ms - now_ms;
     if (left_ms >= 0) {
         controller_touch_after(c, node->key, left_ms + 1);
         return false;

@@ -177,3 +177,28 @@ Test(cluster_faults, no_node_falls_silent_when_the_controllers_move)
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
+
+// Nobody remembers when it was last heard.
+Test(cluster_faults, a_node_that_died_with_the_control_plane_is_noticed_and_no_other)
+{
+    api_rig_t *rig = cluster_new(13, 3);
+    sim_run_for(rig->sim, 3000);
+    arena_t arena = {0};
+    sim_crash_process(rig->sim, "node-1");
+    sim_kill(rig->sim, "apiserver/m1", "test");
+    sim_kill(rig->sim, "controllers/m1", "test");
+    sim_run_for(rig->sim, 1000);
+    cr_expect_not(somebody_is_tainted(rig, &arena, 3), "it may yet be on its way");
+    sim_run_for(rig->sim, 1000);
+    cr_expect(somebody_is_tainted(rig, &arena, 1), "two seconds are enough");
+    cr_assert_str_eq(rig_delete(rig, "v1", "Node", "", "node-1"), "DELETED");
+    sim_run_for(rig->sim, 12 * 1000);
+    for (int i = 2; i <= 3; i++) {
+        const Core__Node *node = cluster_stored(rig, &arena, "", "v1", "Node",
+                                                arena_printf(&arena, "/registry/nodes/node-%d", i));
+        cr_expect(!node->spec || !node->spec->n_taints, "node-%d", i);
+    }
+    arena_done(&arena);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
