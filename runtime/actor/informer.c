@@ -62,61 +62,98 @@ static record_t *record_make(const ProtobufCMessage *object, size_t size_hint) {
 
 record_t *record_new(const ProtobufCMessage *object) { return record_make(object, 0); }
 
-// ---- sorted lists of records, and the indexes made of them -------------------------------------
+// ---- lists of records, and the indexes made of them ----------------------------------------------
 
-typedef VEC(const record_t *) record_vec_t;
+// Sorted by key when somebody looks: what was added since the last look waits in `fresh`, so that a
+// burst of additions costs one merge and not a move of the list for each.
 typedef struct {
-    record_vec_t list;
-} bucket_t;
+    VEC(const record_t *) sorted, fresh;
+} record_list_t;
 
-// Where `key` stands, or would stand.
-static size_t list_find(const record_vec_t *list, const char *key, bool *ret_found) {
-    size_t low = 0, high = list->len;
-    // Lists of the API server come sorted: most insertions are at the end.
-    if (high && strcmp(list->at[high - 1]->key, key) < 0) low = high;
+static void list_done(record_list_t *list) {
+    vec_done(&list->sorted);
+    vec_done(&list->fresh);
+}
+
+static size_t list_len(const record_list_t *list) { return list->sorted.len + list->fresh.len; }
+
+static int by_key(const void *a, const void *b) {
+    return strcmp((*(const record_t *const *)a)->key, (*(const record_t *const *)b)->key);
+}
+
+static void list_merge(record_list_t *list) {
+    size_t added = list->fresh.len, old = list->sorted.len;
+    if (!added) return;
+    if (added > 1) qsort(list->fresh.at, added, sizeof *list->fresh.at, by_key);
+    vec_reserve(&list->sorted, old + added);
+    const record_t **to = list->sorted.at;
+    // From the back: each moves once.
+    for (size_t end = old + added; added > 0; end--) {
+        bool is_old = old > 0 && by_key(&to[old - 1], &list->fresh.at[added - 1]) > 0;
+        to[end - 1] = is_old ? to[--old] : list->fresh.at[--added];
+    }
+    list->sorted.len += list->fresh.len;
+    vec_reset(&list->fresh);
+    if (list->fresh.cap > 1024) vec_done(&list->fresh);
+}
+
+// Where `key` stands in `sorted`; SIZE_MAX: nowhere.
+static size_t list_find(const record_list_t *list, const char *key) {
+    size_t low = 0, high = list->sorted.len;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (strcmp(list->at[mid]->key, key) < 0)
+        int order = strcmp(list->sorted.at[mid]->key, key);
+        if (order == 0) return mid;
+        if (order < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    *ret_found = low < list->len && streq(list->at[low]->key, key);
-    return low;
+    return SIZE_MAX;
 }
 
-static void list_put(record_vec_t *list, const record_t *r) {
-    bool found;
-    size_t at = list_find(list, r->key, &found);
-    if (found)
-        list->at[at] = r;
-    else
-        vec_insert(list, at, r);
-}
-
-static void list_drop(record_vec_t *list, const char *key) {
-    bool found;
-    size_t at = list_find(list, key, &found);
-    if (found) vec_remove(list, at);
-}
-
-static void index_put(map_t *index, const char *key, const record_t *r) {
-    bucket_t *bucket = map_get(index, key);
-    if (!bucket) {
-        bucket = NEW(bucket_t);
-        map_put(index, key, bucket);
+// Of a record that stands in the list.
+static size_t list_place(record_list_t *list, const char *key) {
+    size_t at = list_find(list, key);
+    if (at == SIZE_MAX) {
+        list_merge(list);
+        at = list_find(list, key);
     }
-    list_put(&bucket->list, r);
+    assert(at != SIZE_MAX);
+    return at;
+}
+
+static void list_add(record_list_t *list, const record_t *r) { vec_push(&list->fresh, r); }
+static void list_swap(record_list_t *list, const record_t *r) {
+    size_t at = list_place(list, r->key); // first: it may move the list
+    list->sorted.at[at] = r;
+}
+static void list_drop(record_list_t *list, const record_t *r) {
+    size_t at = list_place(list, r->key);
+    vec_remove(&list->sorted, at);
+}
+
+static records_t list_look(record_list_t *list) {
+    list_merge(list);
+    return (records_t){list->sorted.at, list->sorted.len};
+}
+
+static record_list_t *index_list(map_t *index, const char *key) {
+    record_list_t *list = map_get(index, key);
+    if (list) return list;
+    list = NEW(record_list_t);
+    map_put(index, key, list);
+    return list;
 }
 
 static void index_drop(map_t *index, const char *key, const record_t *r) {
-    bucket_t *bucket = map_get(index, key);
-    if (!bucket) return;
-    list_drop(&bucket->list, r->key);
-    if (bucket->list.len) return;
+    record_list_t *list = map_get(index, key);
+    assert(list);
+    list_drop(list, r);
+    if (list_len(list)) return;
     map_remove(index, key);
-    vec_done(&bucket->list);
-    free(bucket);
+    list_done(list);
+    free(list);
 }
 
 // ---- the informer ------------------------------------------------------------------------------
@@ -135,8 +172,8 @@ struct informer {
     informer_spec_t spec;
     size_t indexes_len;
     map_t entries;                       // key -> entry_t
-    record_vec_t order;                  // all records by key; the references are the entries'
-    map_t indexes[INFORMER_INDEXES_MAX]; // index key -> bucket_t
+    record_list_t all;                   // the references are the entries'
+    map_t indexes[INFORMER_INDEXES_MAX]; // index key -> record_list_t
     map_t buried; // key -> revision of its deletion by us, until the watch is past it
     subscriber_t subscribers[INFORMER_SUBSCRIBERS_MAX];
     size_t subscribers_len;
@@ -174,7 +211,7 @@ void informer_destroy(informer_t **inf_p) {
     for (size_t i = 0; i < inf->indexes_len; i++) {
         at = 0;
         while (map_next(&inf->indexes[i], &at, &key, &value)) {
-            vec_done(&((bucket_t *)value)->list);
+            list_done(value);
             free(value);
         }
         map_done(&inf->indexes[i]);
@@ -182,7 +219,7 @@ void informer_destroy(informer_t **inf_p) {
     at = 0;
     while (map_next(&inf->buried, &at, &key, &value)) free(value);
     map_done(&inf->buried);
-    vec_done(&inf->order);
+    list_done(&inf->all);
     arena_done(&inf->scratch);
     free(inf->feeder);
     free(inf);
@@ -195,16 +232,45 @@ void informer_subscribe(informer_t *inf, informer_changed_fn changed, void *arg)
 
 // ---- changes -----------------------------------------------------------------------------------
 
-static void index_all(informer_t *inf, const record_t *r, bool put) {
+// Its keys in one index, each once.
+static size_t keys_in(const informer_t *inf, size_t index, const record_t *r,
+                      const char *ret_keys[INDEX_KEYS_MAX]) {
+    const char *keys[INDEX_KEYS_MAX];
+    size_t len = r ? inf->spec.indexes[index](r->object, keys) : 0, kept = 0;
+    assert(len <= INDEX_KEYS_MAX);
+    for (size_t i = 0; i < len; i++) {
+        size_t j = 0;
+        while (j < kept && !streq(ret_keys[j], keys[i])) j++;
+        if (j == kept) ret_keys[kept++] = keys[i];
+    }
+    return kept;
+}
+
+static bool has_key(const char *const *keys, size_t len, const char *key) {
+    for (size_t i = 0; i < len; i++)
+        if (streq(keys[i], key)) return true;
+    return false;
+}
+
+// `is` takes the place of `was` in every list; either may be NULL. Most changes leave all keys.
+static void replace(informer_t *inf, const record_t *was, const record_t *is) {
+    if (!was)
+        list_add(&inf->all, is);
+    else if (is)
+        list_swap(&inf->all, is);
+    else
+        list_drop(&inf->all, was);
     for (size_t i = 0; i < inf->indexes_len; i++) {
-        const char *keys[INDEX_KEYS_MAX];
-        size_t len = inf->spec.indexes[i](r->object, keys);
-        assert(len <= INDEX_KEYS_MAX);
-        for (size_t j = 0; j < len; j++) {
-            if (put)
-                index_put(&inf->indexes[i], keys[j], r);
+        const char *old[INDEX_KEYS_MAX], *now[INDEX_KEYS_MAX];
+        size_t old_len = keys_in(inf, i, was, old), now_len = keys_in(inf, i, is, now);
+        for (size_t j = 0; j < old_len; j++)
+            if (!has_key(now, now_len, old[j])) index_drop(&inf->indexes[i], old[j], was);
+        for (size_t j = 0; j < now_len; j++) {
+            record_list_t *list = index_list(&inf->indexes[i], now[j]);
+            if (has_key(old, old_len, now[j]))
+                list_swap(list, is);
             else
-                index_drop(&inf->indexes[i], keys[j], r);
+                list_add(list, is);
         }
     }
 }
@@ -234,10 +300,8 @@ static void take(informer_t *inf, record_t *r, bool is_shared) {
         map_put(&inf->entries, r->key, entry);
     }
     bool is_news = !was || was->revision < r->revision;
-    if (was && is_news) index_all(inf, was, false);
     entry->record = r;
-    list_put(&inf->order, r);
-    index_all(inf, r, true);
+    replace(inf, was, r);
     if (is_news) tell(inf, was, r);
     record_unref(&was);
 }
@@ -247,8 +311,7 @@ static void drop(informer_t *inf, const char *key, int64_t revision) {
     if (!entry) return;
     record_t *was = entry->record;
     free(entry);
-    list_drop(&inf->order, was->key);
-    index_all(inf, was, false);
+    replace(inf, was, NULL);
     assert(revision > 0);
     inf->gone_at = revision;
     tell(inf, was, NULL);
@@ -369,10 +432,10 @@ static bool is_stale(const entry_t *entry, uint64_t listing, int64_t revision) {
 // The listing is whole: what it has not seen is gone.
 static void finish_listing(informer_t *inf, int64_t revision) {
     VEC(char *) gone = {0};
-    for (size_t i = 0; i < inf->order.len; i++) {
-        const entry_t *entry = map_get(&inf->entries, inf->order.at[i]->key);
-        if (is_stale(entry, inf->listings, revision))
-            vec_push(&gone, str_dup(inf->order.at[i]->key));
+    records_t all = list_look(&inf->all);
+    for (size_t i = 0; i < all.len; i++) {
+        const entry_t *entry = map_get(&inf->entries, all.at[i]->key);
+        if (is_stale(entry, inf->listings, revision)) vec_push(&gone, str_dup(all.at[i]->key));
     }
     for (size_t i = 0; i < gone.len; i++) {
         drop(inf, gone.at[i], revision);
@@ -479,7 +542,7 @@ int64_t informer_revision(const informer_t *inf) { return inf->revision; }
 int64_t informer_gone_at(const informer_t *inf) { return inf->gone_at; }
 uint64_t informer_listings(const informer_t *inf) { return inf->listings; }
 bool informer_is_fresh(const informer_t *inf) { return inf->synced && !inf->wants_mark; }
-size_t informer_len(const informer_t *inf) { return inf->order.len; }
+size_t informer_len(const informer_t *inf) { return list_len(&inf->all); }
 
 const record_t *informer_get_key(const informer_t *inf, const char *key) {
     const entry_t *entry = map_get(&inf->entries, key);
@@ -491,12 +554,12 @@ const record_t *informer_get(const informer_t *inf, const char *ns, const char *
     return informer_get_key(inf, key_of(ns, name, buf));
 }
 
-records_t informer_all(informer_t *inf) { return (records_t){inf->order.at, inf->order.len}; }
+records_t informer_all(informer_t *inf) { return list_look(&inf->all); }
 
 records_t informer_by(informer_t *inf, size_t index, const char *key) {
     assert(index < inf->indexes_len);
-    const bucket_t *bucket = map_get(&inf->indexes[index], key);
-    return bucket ? (records_t){bucket->list.at, bucket->list.len} : (records_t){0};
+    record_list_t *list = map_get(&inf->indexes[index], key);
+    return list ? list_look(list) : (records_t){0};
 }
 
 // ---- the common indexes ------------------------------------------------------------------------
@@ -531,13 +594,14 @@ size_t index_by_pod_node(const ProtobufCMessage *object, const char *ret_keys[IN
     return 1;
 }
 
-// The key joins two strings, so it is kept in the one place that outlives the call: the index reads
-// it before the next object comes.
+// The key joins two strings, so it is kept in a place that outlives the call: this one and the one
+// before it, since an index compares what an object was with what it is.
 size_t index_by_service_name(const ProtobufCMessage *object, const char *ret_keys[INDEX_KEYS_MAX]) {
-    static _Thread_local char key[KEY_MAX];
+    static _Thread_local char keys[2][KEY_MAX];
+    static _Thread_local unsigned turn;
     const char *service = object_label(object, "kubernetes.io/service-name");
     if (!service) return 0;
-    ret_keys[0] = key_of(object_meta_read(object)->namespace_, service, key);
+    ret_keys[0] = key_of(object_meta_read(object)->namespace_, service, keys[++turn % 2]);
     return 1;
 }
 
