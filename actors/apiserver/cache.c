@@ -9,27 +9,29 @@
 #include "actors/apiserver/cache.h"
 #include "actors/apiserver/keys.h"
 #include "k8s/core_v1.pb-c.h"
+#include "runtime/api/packed.h"
 
 // ---- records ------------------------------------------------------------------------------------
-static const char *node_of(const kind_t *stored, const ProtobufCMessage *obj) {
-    if (stored->type != &core__pod__descriptor) return "";
-    const Core__Pod *pod = (const Core__Pod *)obj;
-    return pod->spec ? or_empty(pod->spec->nodename) : "";
+enum { POD_SPEC = 2, SPEC_NODE_NAME = 10 }; // field numbers
+
+static bytes_t node_of(const kind_t *stored, bytes_t packed) {
+    bool is_pod = stored->type == &core__pod__descriptor;
+    return is_pod ? packed_at(packed_at(packed, POD_SPEC), SPEC_NODE_NAME) : (bytes_t){0};
 }
 
 // One allocation: the record, then path, namespace and node as strings.
-static cached_t *cached_new(const kind_t *stored, const char *path, size_t path_len,
-                            const char *node, blob_t *blob, int64_t revision) {
+static cached_t *cached_new(const kind_t *stored, const char *path, size_t path_len, bytes_t node,
+                            blob_t *blob, int64_t revision) {
     const char *slash = memchr(path, '/', path_len);
     size_t ns_len = slash ? (size_t)(slash - path) : 0;
-    size_t node_len = strlen(node);
-    cached_t *r = mem_new(sizeof *r + path_len + 1 + ns_len + 1 + node_len + 1);
+    cached_t *r = mem_new(sizeof *r + path_len + 1 + ns_len + 1 + node.len + 1);
     char *text = (char *)(r + 1);
     *r = (cached_t){.refs = 1, .revision = revision, .kind = stored, .blob = blob};
     r->path = memcpy(text, path, path_len);
     r->name = r->path + (slash ? ns_len + 1 : 0);
     r->ns = memcpy(text + path_len + 1, path, ns_len);
-    r->node = memcpy(text + path_len + 1 + ns_len + 1, node, node_len);
+    r->node = text + path_len + 1 + ns_len + 1;
+    if (node.len) memcpy((char *)r->node, node.at, node.len);
     return r;
 }
 
@@ -73,17 +75,13 @@ blob_t *cached_blob(cached_t *r, const kind_t *asked) {
     return blob;
 }
 
+// Not unpacked: an API server packed it, and what comes of it is the same but for its revision.
 static cached_t *cached_read(const kind_t *stored, bytes_t path, bytes_t value, int64_t revision) {
-    arena_t scratch = {0};
-    cached_t *r = NULL;
-    ProtobufCMessage *obj = object_decode_stored(&scratch, stored, value);
-    if (obj) {
-        object_meta(&scratch, obj)->resourceversion = revision_print(&scratch, revision);
-        r = cached_new(stored, (const char *)path.at, path.len, node_of(stored, obj),
-                       pack_blob(obj), revision);
-    }
-    arena_done(&scratch);
-    return r;
+    bytes_t packed = object_stored_of(stored, value);
+    blob_t *blob = packed.at ? packed_with_revision(packed, revision) : NULL;
+    if (!blob) return NULL;
+    return cached_new(stored, (const char *)path.at, path.len, node_of(stored, packed), blob,
+                      revision);
 }
 
 void cached_list_done(cached_list_t *records) {
@@ -109,13 +107,11 @@ void change_unref(change_t **ch) {
 cached_t *change_gone(change_t *ch) {
     assert(ch->was);
     if (ch->gone) return ch->gone;
-    arena_t scratch = {0};
     const cached_t *was = ch->was;
-    ProtobufCMessage *obj = cached_object(&scratch, was);
-    object_meta(&scratch, obj)->resourceversion = revision_print(&scratch, ch->revision);
-    ch->gone = cached_new(was->kind, was->path, strlen(was->path), was->node, pack_blob(obj),
+    blob_t *blob = packed_with_revision(blob_bytes(was->blob), ch->revision);
+    assert(blob); // as it was when it came in
+    ch->gone = cached_new(was->kind, was->path, strlen(was->path), bytes_of_str(was->node), blob,
                           ch->revision);
-    arena_done(&scratch);
     return ch->gone;
 }
 
@@ -242,9 +238,17 @@ static cached_t *set_cached(kind_cache_t *kc, cached_t *r) {
     return was;
 }
 
+// What lay on a disk is looked at as a whole, once.
+static bool is_readable(const kind_t *stored, bytes_t value) {
+    arena_t scratch = {0};
+    bool is_it = object_decode_stored(&scratch, stored, value);
+    arena_done(&scratch);
+    return is_it;
+}
+
 bool cache_load(cache_t *c, const kind_t *stored, bytes_t path, bytes_t value, int64_t revision) {
     kind_cache_t *kc = cache_of(c, stored);
-    cached_t *r = cached_read(stored, path, value, revision);
+    cached_t *r = is_readable(stored, value) ? cached_read(stored, path, value, revision) : NULL;
     if (!r) return false;
     cached_t *was = set_cached(kc, r);
     cached_unref(&was);

@@ -80,6 +80,7 @@ void decide_create_object(deciding_t *d, ProtobufCMessage *obj) {
 }
 
 void decide_create(deciding_t *d) {
-    ProtobufCMessage *obj = decide_unpack(d, d->r->asked, d->r->create->object);
+    ProtobufCMessage *obj = d->r->made;
+    if (!obj) obj = decide_unpack(d, d->r->asked, d->r->create->object);
     if (obj) decide_create_object(d, obj);
 }

@@ -199,25 +199,27 @@ void decide_delete(deciding_t *d) {
 }
 
 // ---- conditions of pods -------------------------------------------------------------------------
+// Changes copies: the present state may be shared with `pod`.
 static void set_condition(deciding_t *d, Core__Pod *pod, const char *type, const char *reason,
                           const char *message) {
-    if (!pod->status)
-        pod->status = MSG_NEW(d->arena, Core__PodStatus, core__pod_status__descriptor);
+    pod->status = pod->status ? object_shallow(d->arena, &pod->status->base)
+                              : MSG_NEW(d->arena, Core__PodStatus, core__pod_status__descriptor);
     Core__PodStatus *status = pod->status;
-    Core__PodCondition *condition = NULL;
-    for (size_t i = 0; i < status->n_conditions; i++)
-        if (streq(or_empty(status->conditions[i]->type), type)) condition = status->conditions[i];
-    if (!condition) {
-        condition = MSG_NEW(d->arena, Core__PodCondition, core__pod_condition__descriptor);
-        Core__PodCondition **more =
-            ARENA_ARRAY(d->arena, Core__PodCondition *, status->n_conditions + 1);
-        if (status->n_conditions)
-            memcpy(more, status->conditions, status->n_conditions * sizeof *more);
-        more[status->n_conditions++] = condition;
-        status->conditions = more;
+    Core__PodCondition **conditions =
+        ARENA_ARRAY(d->arena, Core__PodCondition *, status->n_conditions + 1);
+    size_t at = status->n_conditions;
+    for (size_t i = 0; i < status->n_conditions; i++) {
+        conditions[i] = status->conditions[i];
+        if (streq(or_empty(conditions[i]->type), type)) at = i;
     }
-    bool was_true = streq(or_empty(condition->status), "True");
-    if (!was_true)
+    Core__PodCondition *condition =
+        at < status->n_conditions
+            ? object_shallow(d->arena, &conditions[at]->base)
+            : MSG_NEW(d->arena, Core__PodCondition, core__pod_condition__descriptor);
+    conditions[at] = condition;
+    if (at == status->n_conditions) status->n_conditions++;
+    status->conditions = conditions;
+    if (!streq(or_empty(condition->status), "True"))
         condition->lasttransitiontime = time_new(d->arena, d->world->now_wall_ms / 1000 * 1000);
     condition->type = type;
     condition->status = "True";
@@ -322,10 +324,14 @@ void decide_bind(deciding_t *d) {
         decide_fail(d, status_conflict(d->arena, "", "pods/binding", d->r->name, cause));
         return;
     }
-    Core__Pod *pod = msg_dup(d->arena, d->present->obj);
-    if (!pod->spec) pod->spec = MSG_NEW(d->arena, Core__PodSpec, core__pod_spec__descriptor);
-    pod->spec->nodename = binding->target->name;
+    // What does not change is shared with the present state; annotations do.
     const Meta__ObjectMeta *meta = object_meta_read(&binding->base);
+    Core__Pod *pod = meta->n_annotations ? msg_dup(d->arena, d->present->obj)
+                                         : object_shallow(d->arena, d->present->obj);
+    pod->metadata = object_shallow(d->arena, &pod->metadata->base);
+    pod->spec = pod->spec ? object_shallow(d->arena, &pod->spec->base)
+                          : MSG_NEW(d->arena, Core__PodSpec, core__pod_spec__descriptor);
+    pod->spec->nodename = binding->target->name;
     for (size_t i = 0; i < meta->n_annotations; i++)
         object_set_annotation(d->arena, &pod->base, meta->annotations[i]->key,
                               or_empty(meta->annotations[i]->value));

@@ -15,6 +15,7 @@
 #include "actors/apiserver/actors.h"
 #include "actors/apiserver/decide.h"
 #include "actors/apiserver/server.h"
+#include "runtime/api/packed.h"
 
 // ---- life ---------------------------------------------------------------------------------------
 static job_t *job_new(actor_t *me, job_kind_t kind) {
@@ -148,24 +149,27 @@ void job_fail(actor_t *me, job_t *job, err_t err, const char *why) {
                   msg_pack(actor_arena(me), &status->base));
 }
 
+static void reply_packed(actor_t *me, job_t *job, const kind_t *k, bytes_t packed, int64_t revision,
+                         Api__Outcome outcome) {
+    Api__Object object = API__OBJECT__INIT;
+    object.api_version = kind_api_version(actor_arena(me), k);
+    object.kind = k->name;
+    object.raw = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
+    Api__Reply reply = API__REPLY__INIT;
+    reply.object = &object;
+    reply.revision = revision;
+    reply.outcome = outcome;
+    caller_reply(me, &job->caller, &reply.base);
+}
+
 static void job_reply(actor_t *me, job_t *job, const request_t *r, ProtobufCMessage *obj,
                       int64_t revision, Api__Outcome outcome) {
     if (job->parent) {
         sweep_on_child(me, job->parent, ERR_OK, NULL, revision);
     } else if (job->caller) {
-        arena_t *arena = actor_arena(me);
         const kind_t *k;
-        const ProtobufCMessage *answer = request_answer(arena, r, obj, &k);
-        bytes_t packed = msg_pack(arena, answer);
-        Api__Object object = API__OBJECT__INIT;
-        object.api_version = kind_api_version(arena, k);
-        object.kind = k->name;
-        object.raw = (ProtobufCBinaryData){packed.len, (uint8_t *)packed.at};
-        Api__Reply reply = API__REPLY__INIT;
-        reply.object = &object;
-        reply.revision = revision;
-        reply.outcome = outcome;
-        caller_reply(me, &job->caller, &reply.base);
+        const ProtobufCMessage *answer = request_answer(actor_arena(me), r, obj, &k);
+        reply_packed(me, job, k, msg_pack(actor_arena(me), answer), revision, outcome);
     } else {
         told_first_object(me, ERR_OK, NULL);
     }
@@ -422,6 +426,7 @@ static void write_txn(actor_t *me, job_t *job, const request_t *r, decision_t *d
     job->reads_ns = decision->txn->n_else_ > 1 && decision->outcome == API__OUTCOME__CREATED &&
                     r->stored->namespaced;
     job->outcome = decision->outcome;
+    job->answers = r->asked == r->stored && !streq(r->sub, "scale") ? r->asked : NULL;
     blob_unref(&job->value);
     job->value = x_steal(&decision->value);
     send_txn(me, job, r, decision->txn);
@@ -454,6 +459,18 @@ static void finish_write(actor_t *me, job_t *job, const request_t *r, int64_t re
     assert(obj);
     object_meta(arena, obj)->resourceversion = revision_print(arena, revision);
     job_reply(me, job, r, obj, revision, job->outcome);
+}
+
+// What was written is what is answered, but for its revision: nothing needs to be unpacked. False:
+// the answer is something else.
+static bool finish_packed(actor_t *me, job_t *job, int64_t revision) {
+    if (!job->answers || !job->caller) return false;
+    blob_t *packed = packed_with_revision(object_stored_packed(blob_bytes(job->value)), revision);
+    assert(packed); // we packed it
+    reply_packed(me, job, job->answers, blob_bytes(packed), revision, job->outcome);
+    blob_unref(&packed);
+    job_end(me, job);
+    return true;
 }
 
 // After an unknown outcome: does the store hold what we were writing?
@@ -582,6 +599,7 @@ void jobs_on_txn(actor_t *me, uint64_t id, const Store__TxnReply *reply) {
     actor_set_trace(me, job->trace_id);
     if (reply->succeeded && !job->is_fetching) {
         request_t r;
+        if (finish_packed(me, job, reply->revision)) return;
         if (read_request(me, job, &r)) finish_write(me, job, &r, reply->revision);
         return;
     }

@@ -146,9 +146,9 @@ Meta__Status *request_name(arena_t *arena, request_t *r) {
     if (r->verb != VERB_CREATE || *r->sub) return NULL;
     decision_t decision = {0};
     deciding_t d = {.arena = arena, .r = r, .out = &decision};
-    ProtobufCMessage *obj = decide_unpack(&d, r->asked, r->create->object);
-    if (!obj) return decision.status;
-    const Meta__ObjectMeta *meta = object_meta_read(obj);
+    r->made = decide_unpack(&d, r->asked, r->create->object);
+    if (!r->made) return decision.status;
+    const Meta__ObjectMeta *meta = object_meta_read(r->made);
     if (!is_empty(meta->name))
         r->name = meta->name;
     else if (!is_empty(meta->generatename))

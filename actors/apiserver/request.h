@@ -32,6 +32,7 @@ typedef struct {
         const Api__Patch *patch;
         const Api__Delete *delete_;
     };
+    ProtobufCMessage *made; // what a create bears, once request_name has read it
     identity_t who;
     bool dry_run;
     uint64_t seed;    // dice: uid, generated name, drawn addresses

@@ -94,11 +94,12 @@ typedef struct {
     // ---- requests
     uint64_t seed;
     unsigned attempt;
-    bool is_fetching; // the transaction under way only reads
-    bool reads_ns;    // its second answer is the namespace
-    bool is_unknown;  // a transaction may have been carried out unheard
-    char *key;        // of the transaction under way
-    blob_t *value;    // what it writes, stored form (a deletion: what goes)
+    bool is_fetching;      // the transaction under way only reads
+    bool reads_ns;         // its second answer is the namespace
+    bool is_unknown;       // a transaction may have been carried out unheard
+    char *key;             // of the transaction under way
+    blob_t *value;         // what it writes, stored form (a deletion: what goes)
+    const kind_t *answers; // the answer is that, of this kind; NULL: it must be made from it
     Api__Outcome outcome;
     fresh_t fresh;
     // ---- others

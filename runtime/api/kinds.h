@@ -104,3 +104,4 @@ blob_t *object_encode_stored(const ProtobufCMessage *obj) MUST_USE; // *returned
 void *object_decode_stored(arena_t *arena, const kind_t *k,
                            bytes_t value) MUST_USE; // NULL: corrupt, or another kind
 bytes_t object_stored_packed(bytes_t value); // the packed object inside, borrowed; at NULL: corrupt
+bytes_t object_stored_of(const kind_t *k, bytes_t value); // … if it is of this kind

@@ -233,12 +233,23 @@ bytes_t object_stored_packed(bytes_t value) {
     return open_stored(value, &api_version, &name, &raw) ? raw : (bytes_t){0};
 }
 
-void *object_decode_stored(arena_t *arena, const kind_t *k, bytes_t value) {
+static bool is_api_version(const kind_t *k, bytes_t text) {
+    size_t group_len = strlen(k->group), version_len = strlen(k->version);
+    size_t before = group_len ? group_len + 1 : 0;
+    return text.len == before + version_len && memcmp(text.at, k->group, group_len) == 0 &&
+           (!group_len || text.at[group_len] == '/') &&
+           memcmp(text.at + before, k->version, version_len) == 0;
+}
+
+bytes_t object_stored_of(const kind_t *k, bytes_t value) {
     assert(!k->stored_as);
     bytes_t api_version, name, raw;
-    if (!open_stored(value, &api_version, &name, &raw)) return NULL;
-    const char *want = kind_api_version(arena, k);
-    if (!bytes_eq(api_version, bytes_of_str(want)) || !bytes_eq(name, bytes_of_str(k->name)))
-        return NULL;
-    return msg_unpack_own(arena, k->type, raw);
+    bool is_it = open_stored(value, &api_version, &name, &raw) && is_api_version(k, api_version) &&
+                 bytes_eq(name, bytes_of_str(k->name));
+    return is_it ? raw : (bytes_t){0};
+}
+
+void *object_decode_stored(arena_t *arena, const kind_t *k, bytes_t value) {
+    bytes_t raw = object_stored_of(k, value);
+    return raw.at ? msg_unpack_own(arena, k->type, raw) : NULL;
 }
