@@ -44,6 +44,13 @@ uint64_t store_member_id(const char *member) {
     return id ? id : 1;
 }
 
+uint64_t store_cluster_id(const char *word) {
+    char *end;
+    uint64_t id = strlen(word) == 16 ? strtoull(word, &end, 16) : 0;
+    if (id && *end == 0) return id;
+    return store_member_id(word);
+}
+
 static void tell_failed(actor_t *me, err_t err, const char *why) {
     disk_t *self = actor_state(me);
     Raftpb__DiskFailed body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_failed__descriptor);
@@ -388,7 +395,8 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     CLEANUP(free_charp) char *dir = str_printf("%s/log", self->args->data_dir);
     journal_options_t options = {
         .dir = dir,
-        .cluster_id = self->args->cluster_id,
+        .cluster_id = is_empty(self->args->cluster) ? self->args->cluster_id
+                                                    : store_cluster_id(self->args->cluster),
         .member_id = store_member_id(self->args->member),
         .segment_bytes = segment_bytes(self),
         .blind_to_torn_tails = self->args->canary_blind_to_torn_tails,
@@ -425,6 +433,8 @@ static const handler_t handlers[] = {
 const config_field_t disk_config[] = {
     {"dataDir", CONFIG_STRING, offsetof(disk_args_t, data_dir), 0, 0, "folder of the log"},
     {"member", CONFIG_STRING, offsetof(disk_args_t, member), 0, 0, "name of the member"},
+    {"cluster", CONFIG_STRING, offsetof(disk_args_t, cluster), 0, 0,
+     "word that all members of this cluster share, or its id in 16 hex digits"},
     {"segmentSize", CONFIG_BYTES, offsetof(disk_args_t, segment_bytes), 1 << 20, 1 << 30,
      "size of one segment of the log"},
     {"reserve", CONFIG_BYTES, offsetof(disk_args_t, reserve_bytes), 1 << 20, INT64_MAX,

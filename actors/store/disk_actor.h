@@ -24,7 +24,11 @@ typedef struct {
     const char *member;     // name of the member; that of the store actor too
     files_t *files;         // NULL: files_real()
     uint64_t segment_bytes; // 0: JOURNAL_SEGMENT_BYTES_DEFAULT
-    uint64_t cluster_id;    // for a new log; 0: drawn by lot
+    // Which cluster's log this is; one of another is refused. Members that begin a cluster together
+    // have the same word in `cluster`; a new member is given the id in hex. Neither: a new log's id
+    // is drawn by lot.
+    uint64_t cluster_id;
+    const char *cluster;
     uint64_t reserve_bytes; // 0: DISK_RESERVE_BYTES, of a simulated disk two segments
     // Canaries: each breaks a promise, so that a test can see it caught.
     bool canary_ack_before_sync;
@@ -40,5 +44,7 @@ enum {
 extern const actor_def_t disk_actor;
 extern const config_field_t disk_config[]; // kind: Disk
 
+// The id that a cluster's word stands for: 16 hex digits are the id itself, else its hash.
+uint64_t store_cluster_id(const char *word);
 // The id of a member in the log and in Raft: its name's hash, never 0.
 uint64_t store_member_id(const char *member);

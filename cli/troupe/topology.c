@@ -260,15 +260,33 @@ static err_t process_hang(reader_t *r, const config_node_t *n, void *into) {
         e = bad(r, n, "must be 0s (never), or 100ms to 1h");
     return e;
 }
+
+static err_t process_mesh(reader_t *r, const config_node_t *n, void *into) {
+    topology_process_t *p = into;
+    return read_list(r, n, sizeof *p->mesh, read_connect, &p->mesh, &p->mesh_len);
+}
+
+// Each member of a mesh names all; of two the one whose name sorts later connects.
+static void join_mesh(reader_t *r, topology_process_t *p) {
+    connect_options_t *all =
+        ARENA_ARRAY(r->arena, connect_options_t, p->connects_len + p->mesh_len + 1);
+    if (p->connects_len) memcpy(all, p->connects, p->connects_len * sizeof *all);
+    for (size_t i = 0; i < p->mesh_len; i++)
+        if (strcmp(p->mesh[i].peer, p->name) < 0) all[p->connects_len++] = p->mesh[i];
+    p->connects = all;
+}
+
 static err_t read_process(reader_t *r, const config_node_t *n, void *into) {
-    static const member_t members[] = {{"name", true, process_name_of},
-                                       {"dispatchers", true, process_dispatchers},
-                                       {"listen", false, process_listens},
-                                       {"connect", false, process_connects},
-                                       {"hangAfter", false, process_hang}};
-    ((topology_process_t *)into)->line = n->line;
-    ((topology_process_t *)into)->hang_ms = HANG_DEFAULT_MS;
-    return READ_MAP(r, n, "process", members, into);
+    static const member_t members[] = {
+        {"name", true, process_name_of},    {"dispatchers", true, process_dispatchers},
+        {"listen", false, process_listens}, {"connect", false, process_connects},
+        {"hangAfter", false, process_hang}, {"mesh", false, process_mesh}};
+    topology_process_t *p = into;
+    p->line = n->line;
+    p->hang_ms = HANG_DEFAULT_MS;
+    err_t e = READ_MAP(r, n, "process", members, into);
+    if (!e && p->mesh_len) join_mesh(r, p);
+    return e;
 }
 
 static err_t principal_name(reader_t *r, const config_node_t *n, void *into) {

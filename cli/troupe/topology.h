@@ -11,6 +11,9 @@
 //       - {endpoint: "ipc://${run}/troupe.sock", mode: "0660", group: troupe, principal: admin}
 //       connect:
 //       - {peer: store, endpoint: "ipc://${run}/parts/store.sock"}
+//       mesh:        # like connect, but all name all: of two the one whose name sorts later
+//       connects
+//       - {peer: m1, endpoint: "ipc://${run}/parts/m1.sock"}
 //     principals:
 //     - {name: node-1, roles: [kubelet/node-1, proxy/node-1]}
 //
@@ -48,7 +51,9 @@ typedef struct {
     size_t listens_len;
     connect_options_t *connects;
     size_t connects_len;
-    int64_t hang_ms; // an actor silent for so long: the process is killed; 0: never
+    int64_t hang_ms;         // an actor silent for so long: the process is killed; 0: never
+    connect_options_t *mesh; // as written; what of it is ours to connect stands in connects
+    size_t mesh_len;
     size_t line;
 } topology_process_t;
 

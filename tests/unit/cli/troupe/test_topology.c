@@ -121,6 +121,9 @@ Test(topology, the_files_in_configs_are_right)
     static const char *const files[] = {"@all-in-one", "@all-in-one-processes",
                                         SOURCE_DIR "/configs/all-in-one.yaml",
                                         SOURCE_DIR "/configs/master.yaml",
+                                        SOURCE_DIR "/configs/three-masters.yaml",
+                                        SOURCE_DIR "/configs/three-masters-ipc.yaml",
+                                        SOURCE_DIR "/configs/worker-of-three.yaml",
                                         SOURCE_DIR "/configs/worker.yaml"};
     for (size_t i = 0; i < LENGTH_OF(files); i++) {
         why_t why = {0};
@@ -221,5 +224,38 @@ Test(vars, refuses_a_name_that_is_no_dns_subdomain)
     cr_assert_eq(good.data[0], '/');
     cr_assert_str_eq(good.run, "/run/troupe");
     arena_done(&a);
+    ASSERT_NO_LEAKS();
+}
+
+Test(topology, of_two_in_a_mesh_the_one_whose_name_sorts_later_connects)
+{
+    static const char text[] = "kind: Topology\n"
+                               "processes:\n"
+                               "- name: ${node}\n"
+                               "  dispatchers: []\n"
+                               "  connect:\n"
+                               "  - {peer: z, endpoint: \"ipc:///z\"}\n"
+                               "  mesh:\n"
+                               "  - {peer: n1, endpoint: \"ipc:///1\"}\n"
+                               "  - {peer: n2, endpoint: \"ipc:///2\"}\n"
+                               "  - {peer: n3, endpoint: \"ipc:///3\"}\n";
+    static const struct {
+        const char *node;
+        size_t connects;
+    } rows[] = {{"n1", 1}, {"n2", 2}, {"n3", 3}};
+    for (size_t i = 0; i < LENGTH_OF(rows); i++) {
+        arena_t a = {0};
+        why_t why;
+        topology_t t;
+        topology_vars_t mine = vars;
+        mine.node = rows[i].node;
+        cr_assert_eq(topology_parse(&a, "t.yaml", text, strlen(text), &mine, &t, &why), ERR_OK,
+                     "%s", why.text);
+        cr_assert_eq(t.processes[0].connects_len, rows[i].connects);
+        cr_assert_str_eq(t.processes[0].connects[0].peer, "z");
+        for (size_t c = 1; c < t.processes[0].connects_len; c++)
+            cr_assert_lt(strcmp(t.processes[0].connects[c].peer, mine.node), 0);
+        arena_done(&a);
+    }
     ASSERT_NO_LEAKS();
 }
