@@ -20,6 +20,16 @@ bool raft_hears_leader(const raft_t *r) {
            r->now_ms - r->leader_heard_ms < r->election_timeout_ms;
 }
 
+// Whoever is connected to a leader that dies knows it long before the timeout. Standing early
+// disturbs nobody: a leader that lives is still heard by those who would have to grant the
+// pre-vote. What was promised to it (raft_is_bound) stands.
+void raft_suspect(raft_t *r, raft_id_t leader) {
+    if (r->role != RAFT_FOLLOWER || leader == 0 || r->leader != leader) return;
+    r->has_heard_leader = false;
+    int64_t early_ms = r->now_ms + (int64_t)(r->dice % (uint64_t)r->heartbeat_ms);
+    if (early_ms < r->election_deadline_ms) r->election_deadline_ms = early_ms;
+}
+
 void raft_become_follower(raft_t *r, raft_term_t term, raft_id_t leader) {
     assert(term >= r->hard.term);
     if (term > r->hard.term) {

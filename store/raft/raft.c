@@ -176,6 +176,7 @@ void raft_step(raft_t *raft, const raft_event_t *event, raft_out_t *out) {
     case RAFT_EVENT_TRANSFER: raft_transfer(raft, event->transfer_to); break;
     case RAFT_EVENT_CUT: raft_cut(raft, event->cut_to); break;
     case RAFT_EVENT_INSTALLED: raft_installed(raft, &event->installed); break;
+    case RAFT_EVENT_SUSPECT: raft_suspect(raft, event->suspect); break;
     case RAFT_EVENT_SNAPSHOT_ENDED: raft_snapshot_ended(raft, event->snapshot_to); break;
     }
     finish(raft);

@@ -127,6 +127,7 @@ typedef enum {
     RAFT_EVENT_CUT,
     RAFT_EVENT_INSTALLED,
     RAFT_EVENT_SNAPSHOT_ENDED,
+    RAFT_EVENT_SUSPECT,
 } raft_event_type_t;
 
 // The state machine is that of a snapshot now: all that was committed up to index.
@@ -152,6 +153,7 @@ typedef struct {
         raft_id_t transfer_to;      // TRANSFER
         raft_index_t cut_to;        // CUT: the log begins after this index now; <= raft_cut_limit
         raft_installed_t installed; // INSTALLED; raft_wants_snapshot said yes
+        raft_id_t suspect;          // SUSPECT: its connection broke; not a proof of anything
         raft_id_t snapshot_to; // SNAPSHOT_ENDED: arrived, failed or given up, the peer will tell
     };
 } raft_event_t;

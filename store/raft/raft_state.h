@@ -112,6 +112,7 @@ void raft_become_follower(raft_t *r, raft_term_t term, raft_id_t leader);
 void raft_campaign(raft_t *r, bool transfer); // skips the pre-vote on a leader's word
 void raft_pre_campaign(raft_t *r);
 void raft_count_votes(raft_t *r);
+void raft_suspect(raft_t *r, raft_id_t leader);
 bool raft_hears_leader(const raft_t *r); // within the shortest election timeout
 void raft_recv_vote(raft_t *r, const raft_message_t *m);
 void raft_recv_pre_vote(raft_t *r, const raft_message_t *m);
