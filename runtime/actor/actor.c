@@ -224,6 +224,7 @@ static ask_t *ask_new(actor_t *me, envelope_t *e, const char *to, int64_t timeou
     ask->to = route_known(r) ? name_ref(r->place.address) : name_cut(to);
     ++*stage_awaited(s, ask->to);
     ask->to_incarnation = r->place.incarnation;
+    if (!strchr(to, '/') && r->place.leader) ask->led_epoch = r->place.epoch;
     imap_put(&actor_desk(me)->asks, ask->id, ask);
     alarms_set(&s->alarms, &ask->alarm, s->clocks.monotonic_us + timeout_ms * 1000);
     e->to = name_ref(ask->to);
@@ -590,22 +591,31 @@ static int number_order(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-void actor_notice(stage_t *s, actor_t *a, const notice_t *gone) {
+// Will the news of `n` keep this ask from its outcome? Whoever was asked is gone; or the ask was
+// for a role's leader, and another one leads now: the old one may hang, or lie behind a partition,
+// for long.
+static bool is_futile(const ask_t *ask, const notice_t *n) {
+    if (n->gone)
+        return name_eq(ask->to, n->place.address) && ask->to_incarnation <= n->place.incarnation;
+    return ask->led_epoch && n->place.epoch > ask->led_epoch &&
+           ask->to->role_len == n->place.address->role_len &&
+           memcmp(ask->to->text, n->place.address->text, ask->to->role_len) == 0;
+}
+
+void actor_notice(stage_t *s, actor_t *a, const notice_t *n) {
     VEC(uint64_t) ids = {0}; // sorted: the order of outcomes is not the hash's
     size_t at = 0;
     uint64_t id;
     void *value;
     while (imap_next(&a->desk->asks, &at, &id, &value)) {
-        const ask_t *ask = value;
-        if (name_eq(ask->to, gone->place.address) && ask->to_incarnation <= gone->place.incarnation)
-            vec_push(&ids, id);
+        if (is_futile(value, n)) vec_push(&ids, id);
     }
     if (ids.len > 1) qsort(ids.at, ids.len, sizeof *ids.at, number_order);
     for (size_t i = 0; i < ids.len; i++)
         fail_ask(s, a, imap_get(&a->desk->asks, ids.at[i]), ERR_UNAVAILABLE,
-                 or_empty(gone->reason));
+                 n->gone ? or_empty(n->reason) : "another one leads now");
     vec_done(&ids);
-    stream_on_gone(s, a, gone);
+    if (n->gone) stream_on_gone(s, a, n);
 }
 
 // ---- files -------------------------------------------------------------------------------------

@@ -459,7 +459,7 @@ static void tell_watchers(stage_t *s, const notice_t *n) {
 
 void stage_notice(stage_t *s, const notice_t *n) {
     tell_watchers(s, n);
-    bool matters = n->gone && *stage_awaited(s, n->place.address);
+    bool matters = n->gone ? *stage_awaited(s, n->place.address) > 0 : n->place.leader;
     for (size_t i = 0; matters && i < s->order.len; i++)
         if (s->order.at[i] && s->order.at[i]->desk) actor_notice(s, s->order.at[i], n);
     for (size_t i = 0; i < s->gateways.len; i++) {

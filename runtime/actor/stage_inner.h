@@ -18,6 +18,7 @@ typedef struct {
     uint64_t id, tag, trace_id;
     name_t *to; // owned; resolved: never a bare role
     uint64_t to_incarnation;
+    uint64_t led_epoch; // a bare role's leader was asked, of this epoch; 0: not so
     bool is_stream, accepted;
     uint32_t window;
     uint64_t next_seq;           // of the chunk that must come next
