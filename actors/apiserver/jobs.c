@@ -274,6 +274,14 @@ void jobs_on_read_failed(actor_t *me) {
     actor_timer(me, TAG_READ_RETRY, RETRY_MS); // is_reading stays until then
 }
 
+static void job_retry(actor_t *me, job_t *job) {
+    server_t *s = actor_state(me);
+    job->state = JOB_WAITS_RETRY;
+    job->retry_at_ms = actor_now_ms(me) + RETRY_MS;
+    if (!s->retry_is_set) actor_timer(me, TAG_SWEEP, RETRY_MS); // sooner than the next sweep
+    s->retry_is_set = true;
+}
+
 // ---- deadlines ----------------------------------------------------------------------------------
 static bool is_waiting(const job_t *job) {
     return job->state != JOB_WAITS_STORE && job->state != JOB_RUNNABLE;
@@ -301,6 +309,7 @@ void jobs_sweep(actor_t *me) {
     server_t *s = actor_state(me);
     int64_t now_ms = actor_now_ms(me);
     id_list_t late = {0}, again = {0};
+    s->retry_is_set = false;
     size_t at = 0;
     uint64_t id;
     void *value;
@@ -312,6 +321,7 @@ void jobs_sweep(actor_t *me) {
             vec_push(&late, id);
         else if (job->state == JOB_WAITS_RETRY && now_ms >= job->retry_at_ms)
             vec_push(&again, id);
+        s->retry_is_set |= job->state == JOB_WAITS_RETRY && now_ms < job->retry_at_ms;
     }
     for (size_t i = 0; i < late.len; i++)
         if (job_of(s, late.at[i])) fail_late(me, job_of(s, late.at[i]));
@@ -320,7 +330,7 @@ void jobs_sweep(actor_t *me) {
     vec_done(&late);
     vec_done(&again);
     s->sweep_is_set = imap_len(&s->jobs) > 0;
-    if (s->sweep_is_set) actor_timer(me, TAG_SWEEP, 100);
+    if (s->sweep_is_set) actor_timer(me, TAG_SWEEP, s->retry_is_set ? RETRY_MS : 100);
 }
 
 // ---- what is known ------------------------------------------------------------------------------
@@ -509,8 +519,7 @@ void jobs_on_lease(actor_t *me, const Store__LeaseReply *reply) {
     for (size_t i = 0; i < s->event_lease.waiting.len; i++) {
         job_t *job = job_of(s, s->event_lease.waiting.at[i]);
         if (!job || job->state != JOB_WAITS_LEASE) continue;
-        job->state = JOB_WAITS_RETRY;
-        job->retry_at_ms = actor_now_ms(me) + RETRY_MS;
+        job_retry(me, job);
         if (reply) job_set_runnable(s, job);
     }
     vec_reset(&s->event_lease.waiting);
@@ -633,8 +642,7 @@ void jobs_on_txn_failed(actor_t *me, uint64_t id, err_t err, const char *why) {
         job_fail(me, job, err, why);
         return;
     }
-    job->state = JOB_WAITS_RETRY;
-    job->retry_at_ms = actor_now_ms(me) + RETRY_MS;
+    job_retry(me, job);
 }
 
 // ---- running ------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ enum {
     STORE_TIMEOUT_MS = 5 * 1000,  // of one transaction or read
     JOB_TIMEOUT_MS = 30 * 1000,   // of a request that brings no deadline
     CACHE_WAIT_MAX_MS = 3 * 1000, // for the cache to reach a revision, then 504
-    RETRY_MS = 50,                // before the store is asked again
-    FEED_RETRY_MAX_MS = 500,
+    RETRY_MS = 25,                // before the store is asked again: a leader is found soon
+    FEED_RETRY_MAX_MS = 200,
     FEED_PAGE = 300,     // objects per page while loading: one page per round
     SLICE_REQUESTS = 64, // decisions per round, ≈ 40 µs each
     SLICE_OBJECTS = 400, // objects unpacked per round by lists and watches, ≈ 5 µs each
@@ -147,6 +147,7 @@ typedef struct {
     id_list_t reading;       // for the one under way
     id_list_t wait_cache;
     bool is_reading, sweep_is_set;
+    bool retry_is_set; // the sweep comes soon, for those that wait to try again
 
     struct {
         int64_t id;
