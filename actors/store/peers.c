@@ -167,9 +167,17 @@ void store_drop_appends(store_t *s) {
     for (size_t i = 0; i < s->members.len; i++) drop_appends_to(&s->members.at[i]);
 }
 
-void store_forget_peer(store_t *s, const char *address) {
-    for (size_t i = 0; i < s->members.len; i++)
-        if (streq(s->members.at[i].address, address)) drop_appends_to(&s->members.at[i]);
+// What was sent to it may be lost, and a leader that went must be replaced.
+void store_on_peer_down(actor_t *me, const char *address) {
+    store_t *s = actor_state(me);
+    for (size_t i = 0; i < s->members.len; i++) {
+        if (!streq(s->members.at[i].address, address)) continue;
+        drop_appends_to(&s->members.at[i]);
+        if (s->phase != STORE_RUNNING || s->stopping) continue;
+        raft_event_t event = store_event(me, RAFT_EVENT_SUSPECT);
+        event.suspect = s->members.at[i].id;
+        store_step(me, &event, NULL);
+    }
 }
 
 // ---- contents from the log ----------------------------------------------------------------------

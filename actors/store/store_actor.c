@@ -201,7 +201,7 @@ static void on_down(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Actor__Down *down = body;
     if (!streq(down->address, s->disk)) {
-        store_forget_peer(s, down->address);
+        store_on_peer_down(me, down->address);
         return;
     }
     // What it had not synced is in doubt: begin again from what the log says.

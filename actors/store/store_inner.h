@@ -159,7 +159,7 @@ void store_on_peer_read_failed(actor_t *me, const message_t *msg);
 void store_send_messages(actor_t *me);                   // what the core's last step says
 void store_release_messages(actor_t *me, uint64_t upto); // this write is durable
 void store_drop_appends(store_t *s);                     // we lead no more
-void store_forget_peer(store_t *s, const char *address); // what was sent to it is lost
+void store_on_peer_down(actor_t *me, const char *address);
 
 // ---- members.c ----------------------------------------------------------------------------------
 member_t *store_member(store_t *s, raft_id_t id); // NULL: unknown, or ourselves
