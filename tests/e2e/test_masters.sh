@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Three masters, hosts of their own, linked over tcp with CURVE keys. A writer puts through a master
+# that lives while the leader is killed, stopped, cut off; each time the next put must be accepted
+# soon, and nothing that was acknowledged may be missing at the end. Any master answers troupectl;
+# scheduler and controllers go on; a worker linked to all of them runs pods.
+#
+# KILLS=20: more leader kills, for scripts/soak. Prints the time from the blow to the next accepted
+# put, the command's own start included.
+. "$(dirname "$0")/lab.sh"
+KILLS=${KILLS:-3}
+lab_new
+host_add m1 11; host_add m2 12; host_add m3 13; host_add n1 21
+images || exit 1
+MASTERS=(m1 m2 m3)
+declare -A NODE=([m1]=master-1 [m2]=master-2 [m3]=master-3 [n1]=node-1)
+
+# ---- keys and topologies ------------------------------------------------------------------------------
+keys=$WORK/keys; mkdir -p "$keys"
+for h in "${MASTERS[@]}" n1; do "$BIN/troupe" keys "${NODE[$h]}" --dir "$keys" > /dev/null; done
+config_of() { # HOST
+    local h=$1 c=$WORK/$1/config file=three-masters.yaml
+    mkdir -p "$c/keys/allowed"
+    cp "$keys/${NODE[$h]}.cert_secret" "$keys"/master-?.cert "$c/keys/"
+    cp "$keys"/*.cert "$c/keys/allowed/"
+    [ "$h" = n1 ] && file=worker-of-three.yaml
+    sed "s/MASTER-1/${IP_OF[m1]}/;s/MASTER-2/${IP_OF[m2]}/;s/MASTER-3/${IP_OF[m3]}/" "$here/configs/$file" > "$c/topology.yaml"
+    lab_kubelet "$h"
+}
+start() { # HOST
+    local h=$1
+    troupe "$h" run -d -f "$WORK/$h/config/topology.yaml" --data "$WORK/$h/data" --run-dir "$WORK/$h/run" --config-dir "$WORK/$h/config" --node "${NODE[$h]}" --node-ip "${IP_OF[$h]}" "${@:2}"
+}
+for h in "${MASTERS[@]}" n1; do config_of "$h"; done
+# The first one cannot be ready before the second runs: they start side by side.
+for h in "${MASTERS[@]}"; do start "$h" > "$WORK/$h/start.log" 2>&1 & done; wait -n; wait -n; wait -n
+check "the worker starts" start n1
+CTL_HOST=m1
+ready_are() { [ "$(ctl get nodes --no-headers | grep -cw Ready)" = "$1" ]; }
+took=$(until_true 20 ready_are 4) && ok "three masters and a worker are Ready ($took ms)" || { not_ok "three masters and a worker are Ready"; ctl get nodes | sed 's/^/#   /'; tail -n 20 "$WORK/m1/data/troupe.log" | sed 's/^/#   /'; exit 1; }
+
+# ---- who leads ------------------------------------------------------------------------------------------
+host_of() { local h; for h in "${MASTERS[@]}"; do [ "${NODE[$h]}" = "$1" ] && echo "$h"; done; }
+leader_seen_by() { host_of "$(ctl_on "$1" get actors --no-headers 2> /dev/null | awk '$1 ~ /^store\// && $3 == "ready" { sub("store/", "", $1); print $1 }' | head -1)"; }
+leader() { local h l; for h in "${MASTERS[@]}"; do l=$(leader_seen_by "$h"); [ -n "$l" ] && { echo "$l"; return; }; done; }
+another() { local h; for h in "${MASTERS[@]}"; do [ "$h" != "$1" ] && { echo "$h"; return; }; done; }
+process_of() { on "$1" pgrep -f 'troupe actor-process' | head -1; }
+first=$(leader)
+[ -n "$first" ] && ok "the masters have one leader: ${NODE[$first]}" || not_ok "the masters have one leader"
+for h in "${MASTERS[@]}"; do check "troupectl works through ${NODE[$h]}" ctl_on "$h" get nodes; done
+
+# ---- a writer ---------------------------------------------------------------------------------------------
+put() { # HOST NAME
+    printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n' "$2" > "$WORK/put.yaml"
+    ctl_on "$1" create -f "$WORK/put.yaml" --request-timeout=8s > /dev/null 2> "$WORK/put.err" && echo "$2" >> "$WORK/acked"
+}
+n=0; times=()
+blow() { # NAME COMMAND…: strike the leader, put through another master at once
+    local name=$1 start took; shift
+    "$@"
+    start=$(now_ms)
+    n=$((n + 1))
+    if put "$through" "w-$n"; then took=$(($(now_ms) - start)); times+=("$took"); note "$name: next put accepted after $took ms"; else not_ok "$name: no put is accepted: $(cat "$WORK/put.err")"; return 1; fi
+}
+steady() { local i; for i in 1 2 3; do n=$((n + 1)); put "$1" "w-$n"; done; }
+whole() { [ "$(for h in "${MASTERS[@]}"; do leader_seen_by "$h"; done | sort | uniq -c | awk '{print $1}')" = 3 ]; }
+steady m1
+kill_leader() { on "$1" kill -9 "$(process_of "$1")"; }
+for i in $(seq "$KILLS"); do
+    until_true 20 whole > /dev/null || { not_ok "the masters agree on a leader before kill $i"; break; }
+    l=$(leader); through=$(another "$l"); steady "$through"
+    blow "kill -9 of ${NODE[$l]}" kill_leader "$l"
+done
+kill_times=("${times[@]}"); times=()
+until_true 20 whole > /dev/null; l=$(leader); through=$(another "$l"); steady "$through"
+stopped=$(process_of "$l")
+blow "SIGSTOP of ${NODE[$l]}" on "$l" kill -STOP "$stopped"; steady "$through"
+on "$l" kill -CONT "$stopped"
+until_true 20 whole > /dev/null; l=$(leader); through=$(another "$l"); steady "$through"
+blow "partition of ${NODE[$l]}" unplug "$l"; steady "$through"
+plug "$l"
+until_true 20 whole > /dev/null && ok "all agree on a leader again" || not_ok "all agree on a leader again"
+median() { printf '%s\n' "$@" | sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
+worst() { printf '%s\n' "$@" | sort -n | tail -1; }
+note "after kill -9 (${#kill_times[@]}): median $(median "${kill_times[@]}") ms, worst $(worst "${kill_times[@]}") ms; SIGSTOP, partition: ${times[*]} ms"
+[ "$(worst "${kill_times[@]}")" -le "${FAILOVER_MAX_MS:-2000}" ] && ok "a killed leader is replaced in time" || not_ok "a killed leader is replaced in time"
+[ "$(worst "${times[@]}")" -le "${FAILOVER_MAX_MS:-2000}" ] && ok "a stopped or lonely one, too" || not_ok "a stopped or lonely one, too"
+
+# ---- nothing that was acknowledged is missing, whoever is asked ---------------------------------------------
+sort -u "$WORK/acked" > "$WORK/acked.sorted"
+for h in "${MASTERS[@]}"; do
+    ctl_on "$h" get configmaps -o jsonpath='{.items[*].metadata.name}' | tr ' ' '\n' | grep '^w-' | sort > "$WORK/seen"
+    missing=$(comm -23 "$WORK/acked.sorted" "$WORK/seen" | wc -l)
+    [ "$missing" = 0 ] && ok "${NODE[$h]} shows all $(wc -l < "$WORK/acked.sorted") acknowledged writes" || not_ok "${NODE[$h]} lacks $missing acknowledged writes"
+done
+
+# ---- scheduler and controllers go on, whoever died ------------------------------------------------------------
+l=$(leader); through=$(another "$l"); CTL_HOST=$through
+ctl run web --image=nginx --port=80 --replicas=2 > /dev/null
+pods_run() { [ "$(ctl get pods -l run=web --no-headers | grep -cw Running)" = "$1" ]; }
+took=$(until_true 30 pods_run 2) && ok "pods run on the worker ($took ms)" || { not_ok "pods run on the worker"; ctl get pods -o wide | sed 's/^/#   /'; }
+power_cut "$l"
+ctl scale deployment web --replicas=3 --request-timeout=8s > /dev/null
+took=$(until_true 30 pods_run 3) && ok "with the leader's power cut a deployment is scaled ($took ms)" || { not_ok "with the leader's power cut a deployment is scaled"; ctl get pods -o wide | sed 's/^/#   /'; }
+host_power_on "$l"; rm -rf "${WORK:?}/$l/run"/*
+check "the master starts again" start "$l"
+took=$(until_true 20 whole) && ok "and is one of three again ($took ms)" || not_ok "and is one of three again"
