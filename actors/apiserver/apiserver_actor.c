@@ -1,6 +1,7 @@
 #include "actors/apiserver/apiserver_actor.h"
 #include "actors/apiserver/actors.h"
 #include "actors/apiserver/server.h"
+#include "troupe/chaos.pb-c.h"
 
 // ---- configuration ------------------------------------------------------------------------------
 const apiserver_args_t apiserver_args_default = {
@@ -138,11 +139,20 @@ static void on_store_events(actor_t *me, const message_t *msg, const void *body)
     if (msg->tag == TAG_FEED_WATCH) feed_on_events(me, body);
 }
 
+static void on_round(actor_t *me, const message_t *msg, const void *body) {
+    rounds_on_answer(me, TAG_REST(msg->tag), msg, ERR_OK, NULL);
+}
 static void on_infos(actor_t *me, const message_t *msg, const void *body) {
-    actors_on_infos(me, TAG_REST(msg->tag), msg->body);
+    if (TAG_KIND(msg->tag) == TAG_ROUND)
+        on_round(me, msg, body);
+    else
+        actors_on_infos(me, TAG_REST(msg->tag), msg->body);
 }
 static void on_done(actor_t *me, const message_t *msg, const void *body) {
-    actors_on_killed(me, TAG_REST(msg->tag), ERR_OK, NULL);
+    if (TAG_KIND(msg->tag) == TAG_ROUND)
+        on_round(me, msg, body);
+    else
+        actors_on_killed(me, TAG_REST(msg->tag), ERR_OK, NULL);
 }
 
 static void on_lease(actor_t *me, const message_t *msg, const void *body) {
@@ -163,6 +173,9 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     case TAG_LEASE: jobs_on_lease(me, NULL); break;
     case TAG_ELECTION: leaders_on_swap(me, TAG_REST(msg->tag), NULL); break;
     case TAG_ACTORS: actors_on_infos(me, TAG_REST(msg->tag), NULL); break;
+    case TAG_ROUND:
+        rounds_on_answer(me, TAG_REST(msg->tag), msg, err, or_empty(failure->why));
+        break;
     case TAG_TRACE: traces_on_hops(me, TAG_REST(msg->tag), NULL); break;
     case TAG_KILL: actors_on_killed(me, TAG_REST(msg->tag), err, or_empty(failure->why)); break;
     case 0: jobs_on_txn_failed(me, msg->tag, err, or_empty(failure->why)); break;
@@ -254,6 +267,7 @@ static void stop(actor_t *me) {
     leaders_stop(s);
     drains_done(&s->drains);
     traces_done(&s->traces);
+    rounds_done(&s->rounds);
     lives_stop(s);
     watchers_done(&s->watchers);
     allocs_done(&s->allocs);
@@ -262,6 +276,7 @@ static void stop(actor_t *me) {
 }
 
 // ---- what it takes ------------------------------------------------------------------------------
+#define ADMINISTRATORS "cli admin chaos test"
 static const handler_t handlers[] = {
     {&api__get__descriptor, on_get},
     {&api__list__descriptor, on_list},
@@ -286,6 +301,15 @@ static const handler_t handlers[] = {
     {&api__watch_node_ages__descriptor, on_node_ages, .from = "controllers test"},
     {&actor__trace_query__descriptor, on_trace_query, .from = "cli admin test"},
     {&actor__trace_hops__descriptor, on_trace_hops, .from = "system test"},
+    {&chaos__inject__descriptor, rounds_on_inject, .from = ADMINISTRATORS},
+    {&actor__list_faults__descriptor, rounds_on_question, .from = ADMINISTRATORS},
+    {&actor__clear_faults__descriptor, rounds_on_question, .from = ADMINISTRATORS},
+    {&actor__list_actors__descriptor, rounds_on_question, .from = ADMINISTRATORS},
+    {&actor__get_metrics__descriptor, rounds_on_question, .from = ADMINISTRATORS},
+    {&actor__list_dead_letters__descriptor, rounds_on_question, .from = ADMINISTRATORS},
+    {&actor__faults__descriptor, on_round, .from = "system"},
+    {&actor__metrics__descriptor, on_round, .from = "system"},
+    {&actor__dead_letters__descriptor, on_round, .from = "system"},
     {&api__await_drain__descriptor, on_await_drain, .from = "kubelet pod test"},
     {&api__endpoints_synced__descriptor, on_endpoints_synced, .from = "proxy test"},
     {&store__range_reply__descriptor, on_range, .from = "store"},

@@ -11,6 +11,7 @@
 #include "actors/apiserver/keys.h"
 #include "actors/apiserver/liveness.h"
 #include "actors/apiserver/request.h"
+#include "actors/apiserver/rounds.h"
 #include "actors/apiserver/traces.h"
 #include "actors/apiserver/watchers.h"
 #include "runtime/base/log.h"
@@ -41,6 +42,7 @@ enum {
 #define TAG_LISTENERS  (10ull << 56) // timer: node silence
 #define TAG_RELAY      (11ull << 56) // | relay id
 #define TAG_TRACE      (21ull << 56) // | trace work id
+#define TAG_ROUND      (22ull << 56) // | round id
 #define TAG_DRAIN      (20ull << 56) // timer: waits that must be answered
 #define TAG_ACTORS     (13ull << 56) // | job id: ListActors
 #define TAG_KILL       (14ull << 56) // | job id: KillActor
@@ -169,6 +171,7 @@ typedef struct {
     bool gossip_is_set;
 
     drains_t drains;
+    rounds_t rounds;
     traces_t traces;
 
     imap_t relays; // id -> relay_t *

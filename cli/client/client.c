@@ -100,7 +100,7 @@ static void on_answer(actor_t *me, const message_t *msg, const void *body) {
     if (call && !call->ended) {
         chunk_t chunk = {((const ProtobufCMessage *)body)->descriptor, blob_ref(msg->body)};
         vec_push(&call->inbox, chunk);
-        call->inbox_bytes += msg->body->len;
+        call->inbox_bytes += blob_bytes(msg->body).len;
         if (!call->is_stream) call->ended = true;
         if (call->inbox_bytes > CHUNKS_HELD_MAX_BYTES)
             fail_call(call, ERR_OVERLOADED, "output is not being read fast enough", (bytes_t){0});
@@ -222,17 +222,14 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
 static void on_timer(actor_t *me, uint64_t tag) { look_for_server(me, tag); }
 
 static const ProtobufCMessageDescriptor *const api_replies[] = {
-    &api__reply__descriptor,
-    &api__list_reply__descriptor,
-    &api__watch_events__descriptor,
-    &api__delete_collection_reply__descriptor,
-    &api__log_chunk__descriptor,
-    &api__exec_output__descriptor,
-    &api__version_reply__descriptor,
-    &api__current_revision_reply__descriptor,
-    &actor__trace_hops__descriptor,
-    &actor__actor_infos__descriptor,
-    NULL,
+    &api__reply__descriptor,          &api__list_reply__descriptor,
+    &api__watch_events__descriptor,   &api__delete_collection_reply__descriptor,
+    &api__log_chunk__descriptor,      &api__exec_output__descriptor,
+    &api__version_reply__descriptor,  &api__current_revision_reply__descriptor,
+    &actor__trace_hops__descriptor,   &actor__actor_infos__descriptor,
+    &actor__dead_letters__descriptor, &actor__faults__descriptor,
+    &actor__metrics__descriptor,      &actor__done__descriptor,
+    &chaos__injected__descriptor,     NULL,
 };
 
 // The actor's definition and its rows are the client's own: what it may be answered is an option.

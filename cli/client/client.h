@@ -8,6 +8,7 @@
 #include "runtime/base/why.h"
 #include "troupe/actor.pb-c.h"
 #include "troupe/api.pb-c.h"
+#include "troupe/chaos.pb-c.h"
 
 typedef struct client client_t;
 typedef struct {

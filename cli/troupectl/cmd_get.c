@@ -102,6 +102,7 @@ static bool targets_from_files(ctl_t *ctl, targets_t *ret_targets) {
 
 int cmd_get(ctl_t *ctl) {
     targets_t targets;
+    if (ctl->words.len == 1 && streq(ctl->words.at[0], "deadletters")) return cmd_dead_letters(ctl);
     if (!(ctl->o.filenames.len ? targets_from_files(ctl, &targets)
                                : targets_parse(ctl, 0, &targets)))
         return EXIT_FAILED;

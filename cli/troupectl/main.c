@@ -87,6 +87,15 @@ static const verb_t verbs[] = {
     {"api-versions", "", "the group versions there are", "", cmd_api_versions, NULL},
     {"trace", "ID | --last", "the path of an earlier command through the actors", "last", cmd_trace,
      "troupectl trace --last"},
+    {"chaos",
+     "FAULT TARGET… | resume TARGET… | list | clear [ID…] | report NAME\n"
+     "  FAULT: kill pause partition delay drop duplicate reorder skew disk-slow disk-full cpu\n"
+     "  TARGET: scheduler  scheduler/m1  'kubelet/*'  process/main  node/n1  A:B (a link)",
+     "make things go wrong on purpose, for a time",
+     "for probability delay jitter offset message one-way force output", cmd_chaos,
+     "troupectl chaos kill scheduler\ntroupectl chaos delay store --delay 50ms --for 30s\n"
+     "troupectl chaos partition node/n1 --for 5s\ntroupectl chaos partition kubelet/n1:apiserver\n"
+     "troupectl chaos list"},
     {"completion", "bash | zsh", "print a completion script", "", cmd_completion,
      "source <(troupectl completion bash)"},
     {"version", "", "versions of command and server", "client output", cmd_version, NULL},

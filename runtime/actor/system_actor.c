@@ -240,7 +240,7 @@ static void on_list_faults(actor_t *me, const message_t *msg, const void *body) 
     const system_t *self = actor_state(me);
     Actor__Faults faults = {PROTOBUF_C_MESSAGE_INIT(&actor__faults__descriptor)};
     faults_list(self->args->faults, actor_now_us(me), actor_arena(me), &faults);
-    faults.process = (char *)self->args->process;
+    for (size_t i = 0; i < faults.n_rules; i++) faults.rules[i]->process = self->args->process;
     actor_reply(me, msg, &faults.base);
 }
 
