@@ -305,10 +305,15 @@ static err_t wait_connected(client_t *c, const client_options_t *o, why_t *why) 
     pthread_mutex_unlock(&c->lock);
     if (connected) return ERR_OK;
     return why_set(why, ERR_UNAVAILABLE,
-                   "no %s answered at %s within %lld ms: is the cluster running?",
+                   "no %s answered at %s within %lld ms: is the cluster running%s?",
                    o->peer ? o->peer : "API server", o->server ? o->server : o->socket,
-                   (long long)o->timeout_ms);
+                   (long long)o->timeout_ms,
+                   o->server ? ", does it allow the key of --key, is --server-key its own" : "");
 }
+
+// The one peer we have is the one that was named: its socket's owner, or the holder of the key that
+// --server-key shows. What its certificate's file is called here says nothing.
+static bool is_the_server(void *arg, const char *principal, const char *address) { return true; }
 
 err_t client_new(const client_options_t *options, client_t **ret_client, why_t *why) {
     client_t *c = NEW(client_t);
@@ -325,7 +330,9 @@ err_t client_new(const client_options_t *options, client_t **ret_client, why_t *
     define_actor(c, options);
     char name[64];
     snprintf(name, sizeof name, "cli-%d-%08x", (int)getpid(), (unsigned)c->trace_id);
-    process_options_t process_options = {.name = name, .host = "cli"};
+    process_options_t process_options = {.name = name,
+                                         .host = "cli",
+                                         .may_speak_as = is_the_server};
     err_t err = process_new(&process_options, &c->process, why);
     if (!err) err = process_add_dispatcher(c->process, "cli", why);
     if (!err) err = process_spawn(c->process, "cli", &c->actor, name, &c, NULL, why);

@@ -207,6 +207,17 @@ static int finish(ctl_t *ctl, int code) {
     return code;
 }
 
+// Is this word a flag whose value is the next word?
+static bool takes_value(const char *word) {
+    for (const option_t *o = flags_common; o->name; o++) {
+        if (o->type == OPTION_FLAG) continue;
+        if (has_prefix(word, "--") ? streq(word + 2, o->name)
+                                   : word[1] == o->letter && o->letter && !word[2])
+            return true;
+    }
+    return false;
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     if (!getenv("TROUPE_LOG"))
@@ -228,11 +239,7 @@ int main(int argc, char **argv) {
     // Flags of every verb may stand before it: troupectl --trace get pods, troupectl -n test get
     // pods.
     int at = 1;
-    while (at < argc && argv[at][0] == '-')
-        at += (streq(argv[at], "-n") || streq(argv[at], "--namespace") ||
-               streq(argv[at], "--socket") || streq(argv[at], "-s") || streq(argv[at], "--server"))
-                  ? 2
-                  : 1;
+    while (at < argc && argv[at][0] == '-') at += takes_value(argv[at]) ? 2 : 1;
     const verb_t *verb = at < argc ? find_verb(argv[at]) : NULL;
     if (!verb)
         return refuse("unknown command \"%s\" for \"troupectl\"; `troupectl --help` lists them",
