@@ -82,7 +82,7 @@ host_power_on() { # NAME
     done
     note "host $h did not start"; return 1
 }
-lab_tool() { cc -D_GNU_SOURCE -O1 -pthread -o "$WORK/$1" "$here/tests/e2e/$1.c"; } # NAME: a program beside this file
+lab_tool() { local name=$1; shift; cc -D_GNU_SOURCE -O1 -pthread -o "$WORK/$name" "$here/tests/e2e/$name.c" "$@"; } # NAME [FLAGS…]: a program beside this file
 # What a kubelet of the lab must know: its cgroups and logs are its own.
 lab_kubelet() { # HOST
     printf 'kind: Kubelet\ncgroupRoot: /%s-%s\npodLogDir: %s\n' "$LAB" "$1" "$WORK/$1/pod-logs" > "$WORK/$1/config/kubelet.yaml"
