@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <rocksdb/c.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { READ_TIER_PERSISTED = 2 }; // rocksdb/options.h: kPersistedTier, past all memtables
 
@@ -169,14 +170,13 @@ static void set_options(rocks_t *rocks) {
     rocks->batch = rocksdb_writebatch_create();
 }
 
-err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) {
-    if (mkdir(path, 0700) != 0 && errno != EEXIST)
-        return why_errno(why, errno, "make folder %s", path);
+static err_t open_db(const char *path, bool read_only, kv_t **ret_kv, why_t *why) {
     rocks_t *rocks = NEW(rocks_t);
     rocks->face.ops = &rocks_ops;
     set_options(rocks);
     char *error = NULL;
-    rocks->db = rocksdb_open(rocks->options, path, &error);
+    rocks->db = read_only ? rocksdb_open_for_read_only(rocks->options, path, false, &error)
+                          : rocksdb_open(rocks->options, path, &error);
     err_t err = rocks_error(error, "open", why);
     if (err != ERR_OK) {
         rocks_destroy(&rocks->face);
@@ -184,4 +184,26 @@ err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) {
     }
     *ret_kv = &rocks->face;
     return ERR_OK;
+}
+
+err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) {
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return why_errno(why, errno, "make folder %s", path);
+    return open_db(path, false, ret_kv, why);
+}
+
+err_t rocks_open_read_only(const char *path, kv_t **ret_kv, why_t *why) {
+    CLEANUP(free_charp) char *current = str_printf("%s/CURRENT", path);
+    if (access(current, R_OK) != 0 && errno == ENOENT)
+        return why_set(why, ERR_NOT_FOUND, "%s: there is no database", path);
+    if (access(current, R_OK) != 0) return why_errno(why, errno, "%s", current);
+    return open_db(path, true, ret_kv, why);
+}
+
+err_t rocks_checkpoint(kv_t *kv, const char *path, why_t *why) {
+    char *error = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(rocks_of(kv)->db, &error);
+    if (!error) rocksdb_checkpoint_create(checkpoint, path, 0, &error);
+    if (checkpoint) rocksdb_checkpoint_object_destroy(checkpoint);
+    return rocks_error(error, "copy", why);
 }

@@ -15,3 +15,8 @@ enum {
 // Opens or makes the database in the folder `path`. ERR_CORRUPT, ERR_IO, ERR_EXISTS (held by
 // another process).
 err_t rocks_open(const char *path, kv_t **ret_kv, why_t *why) MUST_USE;
+// To look at only; changes nothing, takes no lock. ERR_NOT_FOUND: there is no database.
+err_t rocks_open_read_only(const char *path, kv_t **ret_kv, why_t *why) MUST_USE;
+// A copy in the folder `path`, which is made: files are shared (hard links) where both are on one
+// file system. What was not flushed is flushed first.
+err_t rocks_checkpoint(kv_t *kv, const char *path, why_t *why) MUST_USE;

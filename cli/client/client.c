@@ -476,4 +476,5 @@ void client_close(client_stream_t **stream) {
     free(s);
 }
 
+void client_set_timeout(client_t *c, int64_t timeout_ms) { c->timeout_ms = timeout_ms; }
 uint64_t client_trace_id(const client_t *c) { return c->trace_id; }

@@ -25,6 +25,7 @@ typedef struct {
 // Connects; ERR_UNAVAILABLE with what to do when no cluster answers in time.
 err_t client_new(const client_options_t *options, client_t **ret_client, why_t *why) MUST_USE;
 void client_destroy(client_t **client);
+void client_set_timeout(client_t *c, int64_t timeout_ms); // of the calls from here on
 
 // What a failed call leaves behind. `message` is the server's own text; `reason` Kubernetes'
 // Status reason ("NotFound"), empty when the failure is not the server's.

@@ -6,7 +6,6 @@ enum {
     CHANGE_HEAD_BYTES = 29,
     HEAD_BYTES = 29,
     META_BYTES = 57,
-    META_VERSION = 2,
 };
 
 static uint8_t *put64(uint8_t *to, uint64_t value) {
@@ -100,7 +99,7 @@ bytes_t keys_put_head(arena_t *arena, const head_t *h) {
 
 bytes_t keys_put_meta(arena_t *arena, const meta_t *meta) {
     uint8_t *at = arena_alloc(arena, META_BYTES), *to = at;
-    *to++ = META_VERSION;
+    *to++ = KEYS_META_VERSION;
     to = put64(to, (uint64_t)meta->revision);
     to = put64(to, (uint64_t)meta->compacted);
     to = put64(to, (uint64_t)meta->pruned);
@@ -172,7 +171,7 @@ bool keys_get_index(arena_t *arena, bytes_t key, bytes_t value, bytes_t *ret_key
 }
 
 bool keys_get_meta(bytes_t value, meta_t *ret_meta) {
-    if (value.len != META_BYTES || value.at[0] != META_VERSION) return false;
+    if (value.len != META_BYTES || value.at[0] != KEYS_META_VERSION) return false;
     const uint8_t *at = value.at + 1;
     *ret_meta = (meta_t){
         .revision = (revision_t)get64(at),

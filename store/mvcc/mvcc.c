@@ -218,8 +218,11 @@ err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     m->kv = kv;
     bytes_t value = {0};
     err_t err = kv_get(kv, keys_meta(), &m->batch, &value, why);
-    if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
-        err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged or of a newer version");
+    if (err == ERR_OK && value.len && value.at[0] > KEYS_META_VERSION)
+        err = why_set(why, ERR_UNSUPPORTED, "database format %u, this program knows %d",
+                      value.at[0], KEYS_META_VERSION);
+    else if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
+        err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged");
     arena_clear(&m->batch);
     if (err != ERR_OK)
         mvcc_destroy(&m);
@@ -250,6 +253,37 @@ void mvcc_note_config(mvcc_t *m, uint64_t index, bytes_t packed) {
 
 err_t mvcc_config(mvcc_t *m, arena_t *arena, bytes_t *ret_packed, why_t *why) {
     return kv_get(m->kv, keys_config(), arena, ret_packed, why);
+}
+
+void mvcc_begin_anew(mvcc_t *m, const mvcc_anew_t *anew) {
+    assert(anew->revision >= m->meta.revision);
+    m->meta.revision = m->meta.compacted = anew->revision;
+    if (anew->nothing_to_prune) m->meta.pruned = anew->revision;
+    m->meta.cluster_id = anew->cluster_id;
+    m->meta.applied_index = anew->index;
+    m->meta.applied_term = anew->term;
+    mvcc_note_config(m, anew->index, anew->config);
+}
+
+err_t mvcc_import(mvcc_t *m, const Store__KeyValue *kv, uint32_t number, why_t *why) {
+    change_t change = {
+        .head = {.mod = kv->mod_revision,
+                 .sub = number,
+                 .create = kv->create_revision,
+                 .version = kv->version,
+                 .lease = kv->lease},
+        .key = bytes_of(kv->key),
+        .value = bytes_of(kv->value),
+    };
+    const head_t *h = &change.head;
+    if (change.key.len == 0 || change.key.len > MVCC_KEY_BYTES_MAX || h->create <= 0 ||
+        h->create > h->mod || h->version <= 0)
+        return why_set(why, ERR_INVALID, "no key can be like number %u", number);
+    change.key.at = arena_dup(&m->batch, change.key.at, change.key.len);
+    mvcc_put_op(m, keys_change(&m->batch, h->mod, number), keys_put_change(&m->batch, &change));
+    mvcc_put_op(m, keys_index(&m->batch, change.key, h->mod), keys_put_head(&m->batch, h));
+    if (h->lease) mvcc_put_op(m, keys_attached(&m->batch, h->lease, change.key), (bytes_t){0});
+    return ERR_OK;
 }
 
 void mvcc_set_cluster_id(mvcc_t *mvcc, uint64_t cluster_id) { mvcc->meta.cluster_id = cluster_id; }

@@ -107,5 +107,24 @@ err_t mvcc_lease_keys(mvcc_t *mvcc, arena_t *arena, int64_t lease, bytes_t **ret
 
 // Does `key` lie in the range that (from, end) names, as in store.proto?
 bool mvcc_in_range(bytes_t key, ProtobufCBinaryData from, ProtobufCBinaryData end);
-// Walks everything and asserts nothing: ERR_CORRUPT with what is wrong (index and changes agree).
-err_t mvcc_verify(mvcc_t *mvcc, why_t *why) MUST_USE;
+// Reads everything and asserts nothing: ERR_CORRUPT with what is wrong. Index and changes say the
+// same, the history of each key is whole, leases and their keys know each other.
+typedef struct {
+    uint64_t keys, changes, leases;
+    void (*progress)(void *arg, uint64_t changes); // now and then; may be NULL
+    void *arg;
+} mvcc_tally_t;
+err_t mvcc_verify(mvcc_t *mvcc, mvcc_tally_t *tally, why_t *why) MUST_USE; // tally may be NULL
+
+// ---- beginning a new cluster from an old state (restore, recovery) ------------------------------
+// A current key as a snapshot has it; `number` is unique among all imported. Then mvcc_commit now
+// and then. ERR_INVALID: no such key can be.
+err_t mvcc_import(mvcc_t *mvcc, const Store__KeyValue *kv, uint32_t number, why_t *why) MUST_USE;
+typedef struct {
+    revision_t revision; // at or above what it was; all at or before it is compacted
+    bool nothing_to_prune;
+    uint64_t cluster_id;
+    uint64_t index, term; // as if this entry had been applied last, a configuration …
+    bytes_t config;       // … namely this packed raft.Config
+} mvcc_anew_t;
+void mvcc_begin_anew(mvcc_t *mvcc, const mvcc_anew_t *anew); // then mvcc_commit

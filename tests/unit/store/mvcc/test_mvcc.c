@@ -313,7 +313,7 @@ static void run_command(script_t *s) {
         run_leases(s);
     else
         run_txn(s, txn_of(s));
-    cr_assert_eq(mvcc_verify(s->m, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(mvcc_verify(s->m, NULL, &why), ERR_OK, "%s", why.text);
 }
 
 static char *run_script(kv_t *kv, const char *text) {
@@ -475,7 +475,7 @@ Test(mvcc, a_crash_and_the_log_again_give_the_same_state)
     CLEANUP(free_charp) char *a = picture(calm, m);
     CLEANUP(free_charp) char *b = picture(rough, n);
     cr_assert_str_eq(a, b);
-    cr_assert_eq(mvcc_verify(n, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(mvcc_verify(n, NULL, &why), ERR_OK, "%s", why.text);
     mvcc_destroy(&m);
     mvcc_destroy(&n);
     kv_destroy(&calm);
@@ -506,14 +506,17 @@ Test(mvcc, keys_of_any_bytes_sort_as_bytes_do)
     ASSERT_NO_LEAKS();
 }
 
-Test(mvcc, a_damaged_meta_record_is_refused)
+Test(mvcc, a_damaged_meta_record_and_one_of_a_newer_format_are_refused)
 {
     kv_t *kv = kv_map_new();
-    kv_op_t op = {keys_meta(), bytes_of_str("rubbish"), false};
+    kv_op_t op = {keys_meta(), bytes_of_str("\1rubbish"), false};
     why_t why;
     mvcc_t *m = NULL;
     cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
     cr_assert_eq(mvcc_open(kv, &m, &why), ERR_CORRUPT);
+    op.value = bytes_of_str("\2");
+    cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
+    cr_assert_eq(mvcc_open(kv, &m, &why), ERR_UNSUPPORTED);
     kv_destroy(&kv);
     ASSERT_NO_LEAKS();
 }
