@@ -1,5 +1,6 @@
 #include "cli/troupe/store_ops.h"
 #include "runtime/api/table.h"
+#include "runtime/base/log.h"
 #include "troupe/store.pb-c.h"
 #include <glob.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ static err_t connect_to(const store_ops_t *o, const char *socket, client_t **ret
 }
 
 err_t store_connect(const store_ops_t *o, client_t **ret_client, why_t *why) {
+    if (!getenv("TROUPE_LOG")) log_set_level(LOG_LEVEL_ERROR); // answers, not the links' diary
     if (o->socket) return connect_to(o, o->socket, ret_client, why);
     CLEANUP(free_charp) char *parts = str_printf("%s/parts/*.sock", o->vars.run);
     CLEANUP(free_charp) char *command = str_printf("%s/troupe.sock", o->vars.run);
