@@ -1,7 +1,7 @@
-// The Raft core: golden traces of clusters, and random runs held to Raft's promises.
+// The Raft core: golden traces of clusters. Random runs are in tests/sim/test_raft_sim.c.
 #include "store/raft/raft.h"
 #include "tests/support/leaks.h"
-#include "tests/support/raft_cluster.h"
+#include "tests/support/raft_script.h"
 #include <signal.h>
 
 static char *read_file(const char *path) {
@@ -18,7 +18,7 @@ static void golden(const char *name) {
     CLEANUP(free_charp) char *path = str_printf("%s/tests/golden/raft/%s.txt", SOURCE_DIR, name);
     CLEANUP(free_charp) char *script = read_file(path);
     cr_assert_not_null(script, "%s is missing", path);
-    CLEANUP(free_charp) char *now = raft_cluster_run(script);
+    CLEANUP(free_charp) char *now = raft_script_run(script);
     const char *golden_mode = getenv("GOLDEN");
     if (golden_mode && streq(golden_mode, "write")) {
         FILE *out = fopen(path, "w");
@@ -51,57 +51,6 @@ TRACE(a_slow_disk_holds_up_nobody_but_its_owner, "slow_disk")
 TRACE(lost_appends_are_sent_again, "loss")
 TRACE(who_needs_what_was_cut_needs_a_snapshot, "snapshot")
 
-static void play(uint64_t seed, raft_dice_t dice) {
-    raft_cluster_t *c = raft_cluster_new();
-    bool ok = raft_cluster_play(c, seed, &dice) && raft_cluster_calm(c);
-    cr_assert(ok, "seed %llu: %s", (unsigned long long)seed, raft_cluster_fault(c));
-    raft_cluster_destroy(&c);
-}
-
-Test(raft, three_and_five_members_keep_their_promises_under_fire)
-{
-    for (uint64_t seed = 1; seed <= 60; seed++) {
-        raft_dice_t dice = {.members = seed % 2 ? 3 : 5,
-                            .learners = seed % 5 == 0,
-                            .steps = 6000,
-                            .loss = 0.05,
-                            .duplication = 0.05,
-                            .reorder = 0.2,
-                            .crash = 0.02,
-                            .partition = 0.02};
-        play(seed, dice);
-    }
-    ASSERT_NO_LEAKS();
-}
-
-// A planted bug must be found: else the checks above check nothing.
-static bool is_caught(int canary) {
-    bool caught = false;
-    for (uint64_t seed = 1; seed <= 300 && !caught; seed++) {
-        raft_dice_t dice = {.members = 3,
-                            .steps = 6000,
-                            .loss = 0.1,
-                            .duplication = 0.05,
-                            .reorder = 0.3,
-                            .crash = 0.2,
-                            .partition = 0.05,
-                            .canary = canary};
-        raft_cluster_t *c = raft_cluster_new();
-        caught = !raft_cluster_play(c, seed, &dice);
-        raft_cluster_destroy(&c);
-    }
-    return caught;
-}
-Test(raft, canary_a_vote_that_was_not_synced_is_caught)
-{
-    cr_assert(is_caught(SHELL_VOTE_NOT_SYNCED));
-    ASSERT_NO_LEAKS();
-}
-Test(raft, canary_an_entry_acknowledged_before_its_sync_is_caught)
-{
-    cr_assert(is_caught(SHELL_APPEND_NOT_SYNCED));
-    ASSERT_NO_LEAKS();
-}
 Test(raft, canary_asserts_are_alive, .signal = SIGABRT)
 { raft_step(NULL, NULL, NULL); }
 
