@@ -16,6 +16,7 @@ void raft_reset_election(raft_t *r) {
 
 bool raft_hears_leader(const raft_t *r) {
     if (r->role == RAFT_LEADER) return true; // check-quorum takes the role away in time
+    if (r->canary == RAFT_CANARY_VOTE_DURING_LEASE) return false;
     return r->leader && r->has_heard_leader &&
            r->now_ms - r->leader_heard_ms < r->election_timeout_ms;
 }

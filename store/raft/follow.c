@@ -85,6 +85,7 @@ void raft_recv_heartbeat(raft_t *r, const raft_message_t *m) {
     raft_index_t agreed = r->agreed > r->commit ? r->agreed : r->commit;
     raft_message_t *reply = raft_send(r, RAFT_HEARTBEAT_REPLY, m->from);
     reply->round = m->round;
+    reply->full = raft_is_full(r);
     reply->last_index = agreed;
     reply->match_index = agreed < r->durable ? agreed : r->durable;
 }

@@ -23,6 +23,7 @@ static void take_round(raft_t *r, peer_t *peer, const raft_message_t *m) {
     if (m->round > r->round_last || m->round <= peer->round) return;
     peer->round = m->round;
     peer->received = m->last_index;
+    peer->full = m->full;
     if (r->round_last - m->round < ROUNDS_KEPT)
         peer->acked_ms = r->round_sent_ms[m->round % ROUNDS_KEPT];
 }

@@ -90,7 +90,7 @@ typedef enum {
     RAFT_APPEND,       // entries (prev_index, prev_index + entries_len]
     RAFT_APPEND_REPLY, // ok: match_index, full; else hint_index and hint_term
     RAFT_HEARTBEAT,    // commit (never past what the follower is known to have), round, everywhere
-    RAFT_HEARTBEAT_REPLY, // round; last_index (agrees up to there), match_index (and is durable)
+    RAFT_HEARTBEAT_REPLY, // round, full; last_index (agrees to there), match_index (and is durable)
     RAFT_TIMEOUT_NOW,     // leader transfer: stand for election at once
 } raft_message_type_t;
 

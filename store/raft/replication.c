@@ -22,7 +22,7 @@ static void send_append(raft_t *r, peer_t *peer) {
 }
 
 static bool may_send(const raft_t *r, const peer_t *peer) {
-    if (peer->next > r->trail.last) return false;
+    if (peer->next > r->trail.last || peer->full) return false;
     switch (peer->state) {
     case RAFT_PEER_PROBE: return !peer->waiting;
     case RAFT_PEER_STREAM: return peer->next - peer->match <= RAFT_UNACKED_ENTRIES_MAX;
@@ -164,8 +164,7 @@ void raft_recv_append_reply(raft_t *r, const raft_message_t *m) {
     raft_take_match(r, peer, m->match_index);
     peer->full = m->full;
     if (m->full) {
-        raft_step_back(r, peer, peer->match + 1);
-        peer->waiting = true; // asked again after the next heartbeat
+        raft_step_back(r, peer, peer->match + 1); // for when a heartbeat's answer says it has room
     } else if (peer->state == RAFT_PEER_PROBE && m->match_index == peer->match) {
         peer->state = RAFT_PEER_STREAM;
         peer->next = peer->match + 1;

@@ -165,7 +165,7 @@ static void begin_log(slots_t *log, raft_index_t after) {
 // The first `records` of a write reach the disk: hard state, begin, then entry by entry. What is to
 // be truncated goes with the first entry that replaces it.
 static void make_durable(rig_member_t *m, const pending_write_t *w, size_t records) {
-    if (w->has_hard && records && records--) m->hard = w->hard;
+    if (w->has_hard && records && records--) m->promised = m->hard = w->hard;
     if (w->begin_after && records && records--) {
         begin_log(&m->disk, w->begin_after);
         m->base = w->begin_after;
@@ -442,6 +442,11 @@ static void mend_log(rig_member_t *m) {
 void rig_start(rig_t *rig, raft_id_t id) {
     rig_member_t *m = &rig->members[id];
     assert(m->exists && !m->alive);
+    if (m->hard.term < m->promised.term || (m->hard.term == m->promised.term && m->promised.vote &&
+                                            m->hard.vote != m->promised.vote)) {
+        rig_fault(rig, "election safety: %llu forgets its term or vote", LLU(id));
+        return;
+    }
     mend_log(m);
     m->live = m->flushed;
     m->commit_seen = m->live.index;

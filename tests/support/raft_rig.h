@@ -73,6 +73,7 @@ typedef struct {
     int64_t paused_until_ms;            // raft_sim's
     int64_t restart_ms;                 // raft_sim's
     uint64_t life;
+    raft_hard_t promised; // the newest hard state that was ever durable
     raft_t *raft;
     raft_out_t out;
     slots_t log; // as the core sees it
