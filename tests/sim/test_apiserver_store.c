@@ -2,6 +2,7 @@
 // what was not may be asked again, a watch sees each change once and in order.
 #include "tests/support/api_rig.h"
 #include "tests/support/leaks.h"
+#include "tests/support/seeds.h"
 
 enum { SEEDS = 12, WRITES = 60 };
 
@@ -38,7 +39,7 @@ static void create_surely(api_rig_t *rig, int i) {
 
 Test(apiserver_store, nothing_answered_is_lost_and_watches_see_everything_once)
 {
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+    for (uint64_t seed = seed_first(1), left = seeds_count(SEEDS); left--; seed++) {
         api_rig_t *rig = rig_new_on_real_store(seed);
         sim_set_latency(rig->sim, 50, 1500);
         rig_watch_t watch = {"v1", "ConfigMap", .resumes = true};
@@ -149,7 +150,7 @@ static void lose_messages(api_rig_t *rig, const char *from, const char *to, doub
 
 Test(apiserver_store, what_is_answered_is_what_is_there_whatever_is_lost)
 {
-    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+    for (uint64_t seed = seed_first(1), left = seeds_count(SEEDS); left--; seed++) {
         api_rig_t *rig = rig_new_on_real_store(seed);
         notebook_t n = {.rig = rig, .seed = seed};
         for (int i = 0; i < OBJECTS; i++) n.value[i] = GONE;

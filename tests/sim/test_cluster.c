@@ -2,6 +2,7 @@
 // is asked for comes about, whoever dies on the way; the same seed gives the same run.
 #include "tests/support/cluster.h"
 #include "tests/support/leaks.h"
+#include "tests/support/seeds.h"
 #include <criterion/criterion.h>
 
 typedef struct {
@@ -107,7 +108,7 @@ static void storm(uint64_t seed, uint64_t *ret_hash) {
 
 Test(cluster, survives_a_storm_of_kills)
 {
-    for (uint64_t seed = 10; seed < 16; seed++) {
+    for (uint64_t seed = seed_first(10), left = seeds_count(6); left--; seed++) {
         uint64_t hash;
         storm(seed, &hash);
     }

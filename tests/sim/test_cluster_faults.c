@@ -3,6 +3,7 @@
 // is wished for comes about.
 #include "tests/support/cluster.h"
 #include "tests/support/leaks.h"
+#include "tests/support/seeds.h"
 #include <criterion/criterion.h>
 
 static const Actor__FaultRule__Kind kinds[] = {
@@ -98,7 +99,7 @@ static void scenario(uint64_t seed, uint64_t *ret_hash) {
 
 Test(cluster_faults, the_wish_comes_about_when_the_faults_stop)
 {
-    for (uint64_t seed = 100; seed < 108; seed++) {
+    for (uint64_t seed = seed_first(100), left = seeds_count(8); left--; seed++) {
         uint64_t hash;
         scenario(seed, &hash);
     }

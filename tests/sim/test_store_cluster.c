@@ -22,6 +22,7 @@
 #include "runtime/sim/sim.h"
 #include "store/mvcc/keys.h"
 #include "tests/support/leaks.h"
+#include "tests/support/seeds.h"
 #include "troupe/store.pb-c.h"
 
 enum { MEMBERS_MAX = 5, CLIENTS = 4, WATCHERS = 3, KEYS = 6, WATCH_WINDOW = 8 };
@@ -564,10 +565,6 @@ static void play(world_t *w, int64_t length_ms) {
     check_puts(w);
 }
 
-static uint64_t number_of(const char *variable, uint64_t otherwise) {
-    return getenv(variable) ? strtoull(getenv(variable), NULL, 10) : otherwise;
-}
-
 static size_t acknowledged(const world_t *w) {
     size_t acked = 0;
     for (size_t i = 0; i < w->puts.len; i++) acked += w->puts.at[i].fate == PUT_ACKED;
@@ -577,8 +574,8 @@ static size_t acknowledged(const world_t *w) {
 static void run_seeds(size_t members, uint64_t seeds, size_t least_acked) {
     log_set_level(LOG_LEVEL_ERROR);
     size_t all = 0;
-    uint64_t first = number_of("TROUPE_SIM_FIRST", 1);
-    seeds = number_of("TROUPE_SIM_SEEDS", seeds);
+    uint64_t first = seed_first(1);
+    seeds = seeds_count(seeds);
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         world_t w;
         world_open(&w, seed, members);
