@@ -1,4 +1,5 @@
 #include "actors/proxy/proxy_actor.h"
+#include "actors/proxy/flows.h"
 #include "actors/proxy/routes.h"
 #include "actors/proxy/saved.h"
 #include "actors/proxy/view.h"
@@ -9,6 +10,7 @@
 #include "troupe/api.pb-c.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 enum {
@@ -48,6 +50,9 @@ typedef struct {
     int64_t retry_ms;
     arena_t applied_arena, next_arena;       // memory of the two
     chains_t applied, next;                  // what the kernel has; what the running restore brings
+    flow_roads_t applied_roads, next_roads;  // of UDP; in the same arenas
+    conntrack_t *conntrack;                  // NULL: the kernel has none to speak to
+    bool sweeping, sweep_again;              // flows are being listed; and will be once more
     int64_t next_revision, applied_revision; // of the slices
     text_t saved;                            // owned copy of the last iptables-save
     netlink_t *netlink;
@@ -145,6 +150,7 @@ static void build(actor_t *me, proxy_t *self) {
     proxy_view(&objects, arena, &view);
     arena_clear(&self->next_arena);
     proxy_rules(&view, &self->next_arena, &self->next, &left_out);
+    flow_roads(&view, &self->next_arena, &self->next_roads);
     self->next_revision = informer_revision(self->slices);
     self->rules_dirty = false;
     actor_gauge(me, "proxy_chains", (int64_t)self->next.len);
@@ -184,15 +190,40 @@ static void on_informer(actor_t *me, const message_t *msg, const void *body) {
     }
 }
 
+// ---- UDP flows to endpoints that are gone --------------------------------------------------------
+
+static void sweep_flows(actor_t *me, proxy_t *self) {
+    why_t why;
+    self->sweep_again = self->sweeping;
+    if (!self->conntrack || self->sweeping) return;
+    if (conntrack_list(self->conntrack, &why))
+        log_warn(actor_address(me), "%s: UDP clients of endpoints that are gone have to wait",
+                 why.text);
+    else
+        self->sweeping = true;
+}
+
+static bool stale_flow(void *arg, const udp_flow_t *flow) { return flow_is_stale(arg, flow); }
+
+static void on_flows(actor_t *me, proxy_t *self) {
+    if (conntrack_read(self->conntrack, stale_flow, &self->applied_roads)) return;
+    self->sweeping = false;
+    actor_gauge(me, "proxy_udp_flows_deleted", (int64_t)conntrack_deleted(self->conntrack));
+    if (self->sweep_again) sweep_flows(me, self);
+}
+
 static void restored(actor_t *me, proxy_t *self) {
     arena_t old = self->applied_arena;
     self->applied_arena = self->next_arena;
+    bool moved = !flow_roads_equal(&self->applied_roads, &self->next_roads);
     self->applied = self->next;
+    self->applied_roads = self->next_roads;
     self->next_arena = old;
     arena_clear(&self->next_arena);
     self->applied_revision = self->next_revision;
     self->phase = PHASE_IDLE;
     self->retry_ms = RETRY_FIRST_MS;
+    if (moved) sweep_flows(me, self);
     actor_set_ready(me, true);
     tell_synced(me, self);
     actor_timer(me, TAG_CHECK, self->args->check_interval_ms);
@@ -244,7 +275,10 @@ static void child_ended(actor_t *me, proxy_t *self) {
 
 static void on_fd(actor_t *me, int fd, uint32_t events) {
     proxy_t *self = actor_state(me);
-    if (child_ready(&self->child, me, fd) == CHILD_DONE) child_ended(me, self);
+    if (self->conntrack && fd == conntrack_fd(self->conntrack))
+        on_flows(me, self);
+    else if (child_ready(&self->child, me, fd) == CHILD_DONE)
+        child_ended(me, self);
 }
 
 static void on_timer(actor_t *me, uint64_t tag) {
@@ -357,6 +391,10 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     self->nodes = follow(self, "", "Node", TAG_NODES, routes_changed);
     err_t err = netlink_new(&self->netlink, why);
     if (err) return err;
+    if (conntrack_new(&self->conntrack, why))
+        log_warn(actor_address(me), "%s: UDP flows are left alone", why->text);
+    else
+        actor_watch_fd(me, conntrack_fd(self->conntrack), EPOLLIN);
     set_kernel_switches(me);
     informers_start(&self->informers, me);
     const char *wish = self->args->backend;
@@ -375,6 +413,8 @@ static void stop(actor_t *me) {
     child_done(&self->child, me);
     informers_done(&self->informers);
     netlink_destroy(&self->netlink);
+    if (self->conntrack) actor_unwatch_fd(me, conntrack_fd(self->conntrack));
+    conntrack_destroy(&self->conntrack);
     text_done(&self->saved);
     arena_done(&self->applied_arena);
     arena_done(&self->next_arena);

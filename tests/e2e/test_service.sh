@@ -118,6 +118,39 @@ took=$(until_true 40 pods_are app=web-server 3) || not_ok "old pods are gone"
 touch "$WORK/stop"; wait $client
 [ "$(wc -l < "$WORK/got")" -gt 20 ] && ok "without a readiness probe $(grep -c . "$WORK/lost") of $(cat "$WORK/got" "$WORK/lost" | wc -l) requests were lost" || not_ok "the client was served"
 
+# ---- UDP: who speaks without a pause is led to another pod when its own is gone ----------------------------
+lab_tool udp -static
+ctl create -f - > /dev/null << Y
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: who}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: who}}
+  template:
+    metadata: {labels: {app: who}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers: [{name: c, image: busybox, command: [/tools/udp, serve, "5353"], volumeMounts: [{name: tools, mountPath: /tools}]}]
+      volumes: [{name: tools, hostPath: {path: $WORK}}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: who}
+spec: {type: NodePort, selector: {app: who}, ports: [{port: 53, targetPort: 5353, protocol: UDP, nodePort: 30053}]}
+Y
+took=$(until_true 30 pods_are app=who 2) || { not_ok "two UDP servers run"; ctl get pods -l app=who | sed 's/^/#   /'; }
+ip netns exec "$LAB-lan" "$WORK/udp" ask "$IP" 30053 "$WORK/udp.log" & asker=$!; JOBS+=($asker)
+heard() { [ -s "$WORK/udp.log" ]; }
+until_true 10 heard > /dev/null && ok "a UDP service answers" || not_ok "a UDP service answers"
+told_by() { tail -n 1 "$WORK/udp.log" | cut -d' ' -f2; }
+gone=$(told_by)
+ctl delete pod "$gone" --grace-period=0 --force > /dev/null 2>&1
+moved() { local now; now=$(told_by); [ -n "$now" ] && [ "$now" != "$gone" ]; }
+took=$(until_true 10 moved) && [ "$took" -le 3000 ] && ok "the client's flow is led to another pod ($took ms)" || not_ok "the client's flow is led to another pod: ${took:-never}"
+kill $asker; wait $asker 2> /dev/null
+ctl delete deployment,service who > /dev/null
+
 # ---- no endpoints: refused at once ----------------------------------------------------------------------
 ctl scale deployment nginx-deploy --replicas=0 > /dev/null
 until_true 20 pods_are app=web-server 0 > /dev/null
