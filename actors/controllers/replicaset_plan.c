@@ -59,7 +59,7 @@ static Core__Pod *make_pod(arena_t *arena, const Apps__ReplicaSet *set, const ch
 // What makes a pod the better victim, as numbers: the lower, the sooner it goes.
 typedef struct {
     const Core__Pod *pod;
-    bool ready;
+    bool ready, labelled; // labelled: bears all labels of the template
     int64_t ready_since_ms;
     int rank[3];    // assigned, phase, ready
     int64_t cost;   // annotation controller.kubernetes.io/pod-deletion-cost
@@ -75,10 +75,22 @@ static const char *phase_of(const Core__Pod *pod) {
     return pod->status ? or_empty(pod->status->phase) : "";
 }
 
-static candidate_t candidate_of(const Core__Pod *pod) {
+static bool has_all_labels(const Core__Pod *pod, const Core__PodTemplateSpec *template) {
+    const Meta__ObjectMeta *meta = template ? template->metadata : NULL;
+    for (size_t i = 0; meta && i < meta->n_labels; i++) {
+        const char *value = object_label(&pod->base, meta->labels[i]->key);
+        if (!value || !streq(value, or_empty(meta->labels[i]->value))) return false;
+    }
+    return true;
+}
+
+// All that is read of each pod is read here: thousands of them do not stay in the processor's
+// cache.
+static candidate_t candidate_of(const Core__Pod *pod, const Core__PodTemplateSpec *template) {
     int64_t since_ms = pod_ready_since_ms(pod);
     return (candidate_t){.pod = pod,
                          .ready = since_ms || pod_is_ready(pod),
+                         .labelled = has_all_labels(pod, template),
                          .ready_since_ms = since_ms};
 }
 
@@ -154,7 +166,8 @@ static void claim(planning_t *p, const Core__Pod *pod) {
         if (!matches || is_leaving || p->set_is_leaving || pod_has_ended(pod)) return;
         add_action(p, REPLICASET_ADOPT, pod, NULL);
     }
-    if (!is_leaving && !pod_has_ended(pod)) p->active[p->active_len++] = candidate_of(pod);
+    if (!is_leaving && !pod_has_ended(pod))
+        p->active[p->active_len++] = candidate_of(pod, p->view->set->spec->template_);
 }
 
 static bool is_taken(const planning_t *p, const char *name) {
@@ -193,15 +206,6 @@ static void make_up_difference(planning_t *p) {
 
 // ---- status ------------------------------------------------------------------------------------
 
-static bool has_all_labels(const Core__Pod *pod, const Core__PodTemplateSpec *template) {
-    const Meta__ObjectMeta *meta = template ? template->metadata : NULL;
-    for (size_t i = 0; meta && i < meta->n_labels; i++) {
-        const char *value = object_label(&pod->base, meta->labels[i]->key);
-        if (!value || !streq(value, or_empty(meta->labels[i]->value))) return false;
-    }
-    return true;
-}
-
 static void set_conditions(planning_t *p, Apps__ReplicaSetStatus *status, size_t wanted) {
     const Apps__ReplicaSetStatus *was = p->view->set->status;
     size_t len = was ? was->n_conditions : 0;
@@ -236,7 +240,7 @@ static void plan_status(planning_t *p) {
     p->plan->again_in_ms = INT64_MAX;
     for (size_t i = 0; i < p->active_len; i++) {
         const candidate_t *c = &p->active[i];
-        labelled += has_all_labels(c->pod, set->spec->template_);
+        labelled += c->labelled;
         if (!c->ready) continue;
         ready++;
         int64_t left_ms = settle_ms ? c->ready_since_ms + settle_ms - p->view->now_wall_ms : 0;

@@ -72,14 +72,14 @@ static void start_cluster(const char *folder, bool alone, process_t **ret) {
     process_t *p;
     process_options_t options = {.name = "bench", .host = "bench"};
     err_t err = process_new(&options, &p, &why);
-    static const char *const dispatchers[] = {"disk", "store", "control"};
+    static const char *const dispatchers[] = {"disk", "store", "api", "control"};
     for (size_t i = 0; i < LENGTH_OF(dispatchers) && !err; i++)
         err = process_add_dispatcher(p, dispatchers[i], &why);
     if (!err) err = process_spawn(p, "disk", &disk_actor, "bench", &disk, NULL, &why);
     if (!err) err = process_spawn(p, "store", &store_actor, "bench", &store, NULL, &why);
     if (!err)
-        err = process_spawn(p, "control", &apiserver_actor, "bench", &apiserver_args_default, NULL,
-                            &why);
+        err =
+            process_spawn(p, "api", &apiserver_actor, "bench", &apiserver_args_default, NULL, &why);
     if (!err && !alone)
         err = process_spawn(p, "control", &informers_actor, "bench", NULL, NULL, &why);
     if (!err)
