@@ -5,12 +5,18 @@
 
 #define KEY "nodes"
 
+typedef struct {
+    map_t told; // names of the nodes that wait, and were told so; the value means nothing
+} state_t;
+
 static const char *range_of(const record_t *r) {
     const Core__Node *node = RECORD_AS(Core__Node, r);
     return node->spec ? or_empty(node->spec->podcidr) : "";
 }
 
 static void on_node(void *arg, const record_t *was, const record_t *is) {
+    state_t *state = controller_state(arg);
+    if (!is || *range_of(is)) map_remove(&state->told, (is ? is : was)->name);
     // A node that goes frees its part, perhaps for one that waits.
     if (!is || !*range_of(is)) controller_touch(arg, KEY);
 }
@@ -25,6 +31,9 @@ static void perform(controller_t *c, const nodeipam_action_t *action) {
     const record_t *r = informer_get(controller_follow(c, FOLLOWED_NODES), "", action->node);
     assert(r);
     if (!action->range) {
+        state_t *state = controller_state(c);
+        if (map_get(&state->told, action->node)) return;
+        map_put(&state->told, action->node, state);
         controller_event(c, kind, r->object, EVENT_NORMAL, "CIDRNotAvailable",
                          "Node %s status is now: CIDRNotAvailable", action->node);
         return;
@@ -53,6 +62,10 @@ static void sync(controller_t *c, const char *key) {
     if (plan.cut) controller_touch(c, key);
 }
 
+static void stop(controller_t *c) { map_done(&((state_t *)controller_state(c))->told); }
+
 const controller_def_t nodeipam_controller = {.name = "node-controller",
+                                              .state_size = sizeof(state_t),
                                               .start = start,
-                                              .sync = sync};
+                                              .sync = sync,
+                                              .stop = stop};

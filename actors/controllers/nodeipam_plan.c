@@ -54,11 +54,11 @@ void nodeipam_plan(const nodeipam_view_t *view, arena_t *arena, nodeipam_plan_t 
     uint32_t part = 0;
     for (size_t i = 0; i < view->nodes_len; i++) {
         if (*view->nodes[i].range) continue;
+        while (part < parts && taken[part]) part++;
         if (ret_plan->actions_len == NODEIPAM_BURST_MAX) {
-            ret_plan->cut = true;
+            ret_plan->cut = part < parts; // else the rest, too, waits for one to be given back
             return;
         }
-        while (part < parts && taken[part]) part++;
         nodeipam_action_t *action = &ret_plan->actions[ret_plan->actions_len++];
         action->node = view->nodes[i].name;
         if (part == parts) continue;

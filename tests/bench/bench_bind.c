@@ -65,6 +65,7 @@ static void start_cluster(const char *folder, bool alone, process_t **ret) {
     static controllers_args_t controllers;
     controllers = controllers_args_default;
     controllers.node_unheard_after_ms = INT32_MAX; // nobody speaks for these nodes
+    controllers.pod_range = "10.0.0.0/8";          // enough for all of them
     disk = (disk_args_t){.data_dir = folder, .member = "bench"};
     store = (store_args_t){.data_dir = folder, .member = "bench"};
     snprintf(endpoint, sizeof endpoint, "ipc://%s/bench.sock", folder);

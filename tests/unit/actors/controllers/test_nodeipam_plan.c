@@ -83,6 +83,10 @@ Test(nodeipam_plan, a_plan_is_bounded_and_says_that_there_is_more)
     nodeipam_plan(&view, &arena, &plan);
     cr_assert_eq(plan.actions_len, NODEIPAM_BURST_MAX);
     cr_assert(plan.cut);
+    // Nothing is left to give: planning again would change nothing.
+    view.range = (range4_t){UINT32_C(10) << 24, 23};
+    nodeipam_plan(&view, &arena, &plan);
+    cr_assert_not(plan.cut);
     arena_done(&arena);
     ASSERT_NO_LEAKS();
 }
