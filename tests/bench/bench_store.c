@@ -127,9 +127,13 @@ typedef struct {
 typedef struct {
     run_t *run;
 } load_args_t;
-static uint8_t value[VALUE_BYTES];
+// Nothing for a compressor to win: each value is a window of these random bytes.
+static uint8_t noise[64 * 1024 + VALUE_BYTES];
+static uint8_t *next_value(uint64_t *state) {
+    return noise + (*state >> 20) % (sizeof noise - VALUE_BYTES);
+}
 
-static void ask_put(actor_t *me, int slot, const char *key, size_t len) {
+static void ask_put(actor_t *me, int slot, const char *key, size_t len, uint8_t *value) {
     Store__PutOp put = {.base = PROTOBUF_C_MESSAGE_INIT(&store__put_op__descriptor)};
     put.key = (ProtobufCBinaryData){len, (uint8_t *)key};
     put.value = (ProtobufCBinaryData){VALUE_BYTES, value};
@@ -159,7 +163,7 @@ static void ask_next(actor_t *me, int slot) {
     run->sent_us[slot] = clock_monotonic_us();
     run->open++;
     if (run->work == WORK_PUT)
-        ask_put(me, slot, key, len);
+        ask_put(me, slot, key, len, next_value(&run->key_state));
     else
         ask_range(me, slot, key, len, run->work == WORK_LIST);
 }
@@ -347,7 +351,7 @@ static void call_next(etcd_t *e, int slot) {
         *to++ = 0x12;
         *to++ = (VALUE_BYTES & 0x7f) | 0x80;
         *to++ = VALUE_BYTES >> 7;
-        memcpy(to, value, VALUE_BYTES);
+        memcpy(to, next_value(&e->key_state), VALUE_BYTES);
         to += VALUE_BYTES;
     } else if (e->work == WORK_LIST) {
         const uint8_t end_and_limit[] = {0x12,           1, 'z', 0x18, (LIST_LIMIT & 0x7f) | 0x80,
@@ -443,7 +447,7 @@ static void print_floor(const char *dir, double seconds) {
     for (uint64_t at = 0; clock_monotonic_us() - s.begun_us < (int64_t)(seconds * 1e6);
          at += 1096) {
         int64_t since = clock_monotonic_us();
-        must(file_write_at(file, at % (7 << 20), (bytes_t){value, VALUE_BYTES}, &why), &why);
+        must(file_write_at(file, at % (7 << 20), (bytes_t){noise, VALUE_BYTES}, &why), &why);
         must(file_sync(file, &why), &why);
         sample(&s, since);
     }
@@ -536,7 +540,9 @@ static wish_t read_wish(int argc, char **argv) {
 int main(int argc, char **argv) {
     wish_t wish = read_wish(argc, argv);
     log_set_level(LOG_LEVEL_WARN);
-    memset(value, 'v', sizeof value);
+    rng_t rng;
+    rng_init(&rng, 1);
+    for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)rng_next(&rng);
     CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", wish.dir);
     if (!mkdtemp(dir)) {
         fprintf(stderr, "bench_store: cannot make %s\n", dir);
