@@ -1,18 +1,18 @@
-// heads - a cache of the newest state of keys, so that a transaction looks its keys up in memory
-// and not in the kv: there a look-up is a seek through every level, as dear as all the rest of a
-// put.
+// heads - the newest state of keys in memory, so that a transaction needs no look-up in the kv:
+// there it is a seek through every level, as dear as all the rest of a put.
 //
-// A hash table of buckets of eight. It grows with what is put until HEADS_SLOTS_MAX; from then on a
-// newcomer takes another's place in its bucket. Also knows keys that do not exist (all zeros).
+// A hash table, open addressing, that grows with what is put until HEADS_SLOTS_MAX. While it has
+// room for every key its owner puts, it is whole: what it does not know does not exist, so that a
+// create is not looked up either. Past that a newcomer takes another's place, and it is a cache.
 // Holds only what is committed; the owner puts each change as it is committed.
 #pragma once
 #include "store/mvcc/keys.h"
 
 enum {
     HEADS_SLOTS_MIN = 1024,
-    HEADS_SLOTS_MAX = 128 * 1024, // about 15 MiB with keys of 60 bytes, when full
-    HEADS_BUCKET = 8,
-    HEADS_KEY_BYTES_MAX = 256, // longer ones are not kept
+    HEADS_SLOTS_MAX = 256 * 1024, // half of them used: 131,000 keys, 19 MiB with keys of 60 bytes
+    HEADS_PROBES_MAX = 128,       // keys chosen to collide cost no more than this
+    HEADS_KEY_BYTES_MAX = 256,    // longer ones are not kept
 };
 
 typedef struct heads_entry heads_entry_t;
@@ -23,8 +23,12 @@ typedef struct {
 typedef struct {
     heads_slot_t *slots; // owned; NULL: nothing was put yet
     size_t len;          // a power of two
+    size_t used;
+    size_t hand;   // who goes next, when somebody must
+    bool has_lost; // something was put that is no longer there: not whole
 } heads_t;
 
 bool heads_get(const heads_t *heads, bytes_t key, head_t *ret_head);
 void heads_put(heads_t *heads, bytes_t key, const head_t *head);
+void heads_remove(heads_t *heads, bytes_t key);
 void heads_done(heads_t *heads);

@@ -41,7 +41,7 @@ bytes_t keys_index_prefix(arena_t *arena, bytes_t key, bool ended) {
     size_t zeros = 0;
     for (size_t i = 0; i < key.len; i++) zeros += key.at[i] == 0;
     uint8_t *at = arena_alloc(arena, 1 + key.len + zeros + 2 + 8), *to = at;
-    *to++ = 'i';
+    *to++ = KEYS_INDEX;
     for (size_t i = 0; i < key.len; i++) {
         *to++ = key.at[i];
         if (key.at[i] == 0) *to++ = 0xff;
@@ -156,7 +156,7 @@ static bool unescape(arena_t *arena, bytes_t escaped, bytes_t *ret_key) {
 
 bool keys_get_index(arena_t *arena, bytes_t key, bytes_t value, bytes_t *ret_key,
                     head_t *ret_head) {
-    if (key.len < 11 || key.at[0] != 'i' || value.len != HEAD_BYTES) return false;
+    if (key.len < 11 || key.at[0] != KEYS_INDEX || value.len != HEAD_BYTES) return false;
     const uint8_t *end = key.at + key.len - 10;
     if (end[0] != 0 || end[1] != 1) return false;
     *ret_head = (head_t){

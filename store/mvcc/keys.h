@@ -21,6 +21,7 @@ typedef int64_t revision_t; // of the store, from 1; 0: nothing was ever written
 
 enum {
     KEYS_CHANGES = 'C', // smaller than every other space's letter
+    KEYS_INDEX = 'i',
     KEYS_FLAG_DELETED = 1,
     KEYS_META_VERSION = 1,
 };

@@ -62,6 +62,8 @@ static err_t head_in_kv(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revis
 // As the kv has it, through the cache; all zeros where there is nothing.
 static err_t committed_head(mvcc_t *m, arena_t *arena, bytes_t key, head_t *ret_head, why_t *why) {
     if (heads_get(&m->heads, key, ret_head)) return ERR_OK;
+    *ret_head = (head_t){0};
+    if (!m->heads.has_lost) return ERR_OK; // what it does not know is not there
     bool found = false;
     err_t err = head_in_kv(m, arena, key, INT64_MAX, &found, ret_head, why);
     if (err != ERR_OK) return err;
@@ -185,6 +187,13 @@ err_t mvcc_delete(mvcc_t *m, bytes_t key, const head_t *before, why_t *why) {
 }
 
 // ---- committing ---------------------------------------------------------------------------------
+static void note_head(mvcc_t *m, const change_t *change) {
+    if (change->head.deleted && !m->heads.has_lost)
+        heads_remove(&m->heads, change->key);
+    else
+        heads_put(&m->heads, change->key, &change->head);
+}
+
 err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
     assert(m->txn.len == 0);
     // The meta record goes with it: an entry that changed nothing moves the applied index all the
@@ -195,8 +204,7 @@ err_t mvcc_write_pending(mvcc_t *m, why_t *why) {
         m->ops.len--;
         return err;
     }
-    for (size_t i = 0; i < m->pending.len; i++)
-        heads_put(&m->heads, m->pending.at[i].change.key, &m->pending.at[i].change.head);
+    for (size_t i = 0; i < m->pending.len; i++) note_head(m, &m->pending.at[i].change);
     vec_reset(&m->ops);
     vec_reset(&m->pending);
     arena_clear(&m->batch);
@@ -213,6 +221,34 @@ void mvcc_entry_done(mvcc_t *m, uint64_t index, uint64_t term) {
 err_t mvcc_commit(mvcc_t *m, why_t *why) { return mvcc_write_pending(m, why); }
 
 // ---- life ---------------------------------------------------------------------------------------
+// Every key's newest entry, which comes first, as long as there is room.
+static err_t load_heads(mvcc_t *m, why_t *why) {
+    arena_t arena = {0}, spare = {0}; // of this key and of the one before
+    bytes_t key, value, before = {0};
+    err_t err = kv_seek(m->kv, keys_index_prefix(&arena, (bytes_t){0}, false), why);
+    while (err == ERR_OK && !m->heads.has_lost && kv_here(m->kv, &key, &value) &&
+           key.at[0] == KEYS_INDEX) {
+        bytes_t user;
+        head_t head;
+        if (!keys_get_index(&spare, key, value, &user, &head)) {
+            err = why_set(why, ERR_CORRUPT, "an index entry cannot be read");
+            break;
+        }
+        if (!bytes_eq(user, before)) {
+            if (!head.deleted) heads_put(&m->heads, user, &head);
+            before = (bytes_t){arena_dup(&spare, user.at, user.len + 1), user.len};
+            arena_t kept = arena;
+            arena = spare;
+            spare = kept;
+        }
+        arena_clear(&spare);
+        err = kv_next(m->kv, why);
+    }
+    arena_done(&arena);
+    arena_done(&spare);
+    return err;
+}
+
 err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     mvcc_t *m = NEW(mvcc_t);
     m->kv = kv;
@@ -224,6 +260,7 @@ err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     else if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))
         err = why_set(why, ERR_CORRUPT, "the state's meta record is damaged");
     arena_clear(&m->batch);
+    if (err == ERR_OK) err = load_heads(m, why);
     if (err != ERR_OK)
         mvcc_destroy(&m);
     else

@@ -24,7 +24,7 @@ static err_t next_in_kv(mvcc_t *m, arena_t *arena, const walk_range_t *range, co
     bytes_t key, value;
     *ret_step = (step_t){0};
     err_t err = ERR_OK;
-    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == 'i') {
+    while (err == ERR_OK && kv_here(m->kv, &key, &value) && key.at[0] == KEYS_INDEX) {
         step_t step = {.has = true};
         if (!keys_get_index(arena, key, value, &step.key, &step.head))
             return why_set(why, ERR_CORRUPT, "an index entry cannot be read");

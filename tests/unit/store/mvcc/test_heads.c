@@ -1,32 +1,69 @@
-#include "runtime/base/check.h"
+#include "runtime/base/rng.h"
 #include "store/mvcc/heads.h"
 #include "tests/support/leaks.h"
 
-Test(heads, knows_what_was_put_last_or_nothing)
+static bytes_t key_of(char to[static 32], uint64_t number) {
+    return (bytes_t){(const uint8_t *)to,
+                     (size_t)snprintf(to, 32, "key-%llu", (unsigned long long)number)};
+}
+
+Test(heads, knows_all_or_says_that_it_does_not)
 {
-    heads_t cache = {0}, *heads = &cache;
-    enum { KEYS = 2 * HEADS_SLOTS_MAX };
+    heads_t heads = {0};
+    enum { KEYS = HEADS_SLOTS_MAX, ROOM = HEADS_SLOTS_MAX / 2 };
     char key[32];
     head_t head = {0}, got;
     for (int i = 0; i < KEYS; i++) {
-        bytes_t at = {(const uint8_t *)key, (size_t)snprintf(key, sizeof key, "key-%d", i)};
         head.mod = i;
-        heads_put(heads, at, &head);
-        cr_assert(heads_get(heads, at, &got));
+        heads_put(&heads, key_of(key, (uint64_t)i), &head);
+        cr_assert(heads_get(&heads, key_of(key, (uint64_t)i), &got));
         cr_assert_eq(got.mod, i);
+        if (i == ROOM - 1) cr_assert_not(heads.has_lost);
     }
+    cr_assert(heads.has_lost);
     size_t kept = 0;
     for (int i = 0; i < KEYS; i++) {
-        bytes_t at = {(const uint8_t *)key, (size_t)snprintf(key, sizeof key, "key-%d", i)};
-        if (!heads_get(heads, at, &got)) continue;
+        if (!heads_get(&heads, key_of(key, (uint64_t)i), &got)) continue;
         cr_assert_eq(got.mod, i);
         kept++;
     }
-    cr_assert(kept > HEADS_SLOTS_MAX * 9 / 10 && kept <= HEADS_SLOTS_MAX);
+    cr_assert_eq(kept, ROOM);
+    heads_done(&heads);
     char giant[HEADS_KEY_BYTES_MAX + 1] = "giant";
     bytes_t at = {(const uint8_t *)giant, sizeof giant};
-    heads_put(heads, at, &head);
-    cr_assert_not(heads_get(heads, at, &got));
-    heads_done(heads);
+    heads_put(&heads, at, &head);
+    cr_assert_not(heads_get(&heads, at, &got));
+    cr_assert(heads.has_lost);
+    heads_done(&heads);
+    ASSERT_NO_LEAKS();
+}
+
+Test(heads, keys_come_and_go_and_the_others_are_found)
+{
+    enum { KEYS = 5000, STEPS = 100 * 1000 };
+    heads_t heads = {0};
+    int64_t *truth = mem_new(KEYS * sizeof *truth); // 0: removed
+    rng_t rng;
+    rng_init(&rng, 1);
+    char key[32];
+    head_t head = {0}, got;
+    for (int64_t step = 1; step <= STEPS; step++) {
+        uint64_t i = rng_below(&rng, KEYS);
+        if (rng_chance(&rng, 0.5)) {
+            truth[i] = head.mod = step;
+            heads_put(&heads, key_of(key, i), &head);
+        } else {
+            truth[i] = 0;
+            heads_remove(&heads, key_of(key, i));
+        }
+    }
+    for (uint64_t i = 0; i < KEYS; i++) {
+        bool found = heads_get(&heads, key_of(key, i), &got);
+        cr_assert_eq(found, truth[i] != 0);
+        if (found) cr_assert_eq(got.mod, truth[i]);
+    }
+    cr_assert_not(heads.has_lost);
+    free(truth);
+    heads_done(&heads);
     ASSERT_NO_LEAKS();
 }
