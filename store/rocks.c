@@ -12,7 +12,8 @@ typedef struct {
     rocksdb_options_t *options;
     rocksdb_block_based_table_options_t *table;
     rocksdb_cache_t *cache;
-    rocksdb_readoptions_t *read, *read_flushed;
+    rocksdb_column_family_handle_t *family; // the one there is
+    rocksdb_readoptions_t *read, *read_flushed, *read_many;
     rocksdb_writeoptions_t *write;
     rocksdb_flushoptions_t *flush;
     rocksdb_iterator_t *cursor; // NULL: none since the last write
@@ -59,6 +60,32 @@ static err_t rocks_get(kv_t *kv, bytes_t key, arena_t *arena, bool flushed, byte
     if (!copy) return why_set(why, ERR_TOO_LARGE, "a value of %zu bytes does not fit", len);
     *ret_value = (bytes_t){copy, len};
     return ERR_OK;
+}
+
+// RocksDB sorts the keys and walks each table once for all that lie in it.
+static err_t rocks_get_many(kv_t *kv, const bytes_t *keys, size_t len, arena_t *arena,
+                            bytes_t *values, why_t *why) {
+    rocks_t *rocks = rocks_of(kv);
+    const char *ats[KV_GET_MANY_MAX] = {0};
+    size_t lens[KV_GET_MANY_MAX] = {0};
+    rocksdb_pinnableslice_t *slices[KV_GET_MANY_MAX] = {0};
+    char *errors[KV_GET_MANY_MAX] = {0};
+    for (size_t i = 0; i < len; i++) ats[i] = (const char *)keys[i].at, lens[i] = keys[i].len;
+    rocksdb_batched_multi_get_cf(rocks->db, rocks->read_many, rocks->family, len, ats, lens, slices,
+                                 errors, false);
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < len; i++) {
+        if (errors[i]) err = rocks_error(errors[i], "read", why);
+        values[i] = (bytes_t){0};
+        if (!slices[i]) continue;
+        const char *at = rocksdb_pinnableslice_value(slices[i], &values[i].len);
+        uint8_t *copy = arena_alloc(arena, values[i].len + 1);
+        if (copy && values[i].len) memcpy(copy, at, values[i].len);
+        if (!copy) err = why_set(why, ERR_TOO_LARGE, "values of so many bytes do not fit");
+        values[i].at = copy;
+        rocksdb_pinnableslice_destroy(slices[i]);
+    }
+    return err;
 }
 
 static err_t cursor_error(rocks_t *rocks, why_t *why) {
@@ -123,10 +150,12 @@ static uint64_t rocks_disk_bytes(kv_t *kv) {
 static void rocks_destroy(kv_t *kv) {
     rocks_t *rocks = rocks_of(kv);
     drop_cursor(rocks);
+    if (rocks->family) rocksdb_column_family_handle_destroy(rocks->family);
     if (rocks->db) rocksdb_close(rocks->db);
     rocksdb_writebatch_destroy(rocks->batch);
     rocksdb_readoptions_destroy(rocks->read);
     rocksdb_readoptions_destroy(rocks->read_flushed);
+    rocksdb_readoptions_destroy(rocks->read_many);
     rocksdb_writeoptions_destroy(rocks->write);
     rocksdb_flushoptions_destroy(rocks->flush);
     rocksdb_options_destroy(rocks->options);
@@ -135,8 +164,9 @@ static void rocks_destroy(kv_t *kv) {
     free(rocks);
 }
 
-static const kv_ops_t rocks_ops = {rocks_get,   rocks_seek,  rocks_next,       rocks_here,
-                                   rocks_write, rocks_flush, rocks_disk_bytes, rocks_destroy};
+static const kv_ops_t rocks_ops = {rocks_get,        rocks_seek,    rocks_next,
+                                   rocks_here,       rocks_write,   rocks_flush,
+                                   rocks_disk_bytes, rocks_destroy, rocks_get_many};
 
 static void set_options(rocks_t *rocks) {
     rocks->options = rocksdb_options_create();
@@ -162,6 +192,8 @@ static void set_options(rocks_t *rocks) {
 
     rocks->read = rocksdb_readoptions_create();
     rocks->read_flushed = rocksdb_readoptions_create();
+    rocks->read_many = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(rocks->read_many, 0); // scattered values: nobody comes again
     rocksdb_readoptions_set_read_tier(rocks->read_flushed, READ_TIER_PERSISTED);
     rocks->write = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(rocks->write, 1);
@@ -175,8 +207,13 @@ static err_t open_db(const char *path, bool read_only, kv_t **ret_kv, why_t *why
     rocks->face.ops = &rocks_ops;
     set_options(rocks);
     char *error = NULL;
-    rocks->db = read_only ? rocksdb_open_for_read_only(rocks->options, path, false, &error)
-                          : rocksdb_open(rocks->options, path, &error);
+    const char *name = "default"; // its handle is what multi-get asks for
+    const rocksdb_options_t *options = rocks->options;
+    rocks->db = read_only
+                    ? rocksdb_open_for_read_only_column_families(options, path, 1, &name, &options,
+                                                                 &rocks->family, false, &error)
+                    : rocksdb_open_column_families(options, path, 1, &name, &options,
+                                                   &rocks->family, &error);
     err_t err = rocks_error(error, "open", why);
     if (err != ERR_OK) {
         rocks_destroy(&rocks->face);

@@ -7,6 +7,15 @@ void kv_destroy(kv_t **kv) {
 err_t kv_get(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) {
     return kv->ops->get(kv, key, arena, false, ret_value, why);
 }
+err_t kv_get_many(kv_t *kv, const bytes_t *keys, size_t len, arena_t *arena, bytes_t *values,
+                  why_t *why) {
+    assert(len <= KV_GET_MANY_MAX);
+    if (kv->ops->get_many) return kv->ops->get_many(kv, keys, len, arena, values, why);
+    err_t err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < len; i++)
+        err = kv->ops->get(kv, keys[i], arena, false, &values[i], why);
+    return err;
+}
 err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) {
     return kv->ops->get(kv, key, arena, true, ret_value, why);
 }

@@ -10,6 +10,8 @@
 #include "runtime/base/bytes.h"
 #include "runtime/base/why.h"
 
+enum { KV_GET_MANY_MAX = 128 };
+
 typedef struct kv kv_t;
 typedef struct {
     bytes_t key, value;
@@ -26,6 +28,8 @@ typedef struct {
     err_t (*flush)(kv_t *, why_t *);
     uint64_t (*disk_bytes)(kv_t *);
     void (*destroy)(kv_t *);
+    // NULL: one get after the other.
+    err_t (*get_many)(kv_t *, const bytes_t *keys, size_t len, arena_t *, bytes_t *values, why_t *);
 } kv_ops_t;
 struct kv {
     const kv_ops_t *ops;
@@ -35,6 +39,9 @@ void kv_destroy(kv_t **kv); // flushes nothing by itself; of a kv_map: its owner
 // The value, in the arena; ret_value->at NULL where there is none. `flushed`: as a crash would
 // leave it.
 err_t kv_get(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) MUST_USE;
+// As kv_get for each of the keys, at most KV_GET_MANY_MAX, cheaper than one by one.
+err_t kv_get_many(kv_t *kv, const bytes_t *keys, size_t len, arena_t *arena, bytes_t *values,
+                  why_t *why) MUST_USE;
 err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value,
                      why_t *why) MUST_USE;
 err_t kv_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) MUST_USE;

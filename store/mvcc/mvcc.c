@@ -87,6 +87,16 @@ err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t 
     return ERR_OK;
 }
 
+static err_t check_change(const change_t *wanted, bytes_t at, bytes_t record, bytes_t *ret_value,
+                          why_t *why) {
+    change_t found;
+    if (!record.at || !keys_get_change(at, record, &found) || !bytes_eq(found.key, wanted->key))
+        return why_set(why, ERR_CORRUPT, "the change of revision %lld.%u is missing",
+                       (long long)wanted->head.mod, wanted->head.sub);
+    *ret_value = found.value;
+    return ERR_OK;
+}
+
 err_t mvcc_value(mvcc_t *m, arena_t *arena, bytes_t key, const head_t *head, bytes_t *ret_value,
                  why_t *why) {
     const pending_t *pending = mvcc_pending(&m->txn, key);
@@ -100,12 +110,19 @@ err_t mvcc_value(mvcc_t *m, arena_t *arena, bytes_t key, const head_t *head, byt
     bytes_t at = keys_change(arena, head->mod, head->sub), value;
     err_t err = kv_get(m->kv, at, arena, &value, why);
     if (err != ERR_OK) return err;
-    change_t change;
-    if (!value.at || !keys_get_change(at, value, &change) || !bytes_eq(change.key, key))
-        return why_set(why, ERR_CORRUPT, "the change of revision %lld.%u is missing",
-                       (long long)head->mod, head->sub);
-    *ret_value = change.value;
-    return ERR_OK;
+    change_t wanted = {.head = *head, .key = key};
+    return check_change(&wanted, at, value, ret_value, why);
+}
+
+err_t mvcc_values(mvcc_t *m, arena_t *arena, change_t *changes, size_t len, why_t *why) {
+    bytes_t keys[KV_GET_MANY_MAX] = {0}, records[KV_GET_MANY_MAX];
+    assert(len <= KV_GET_MANY_MAX && m->ops.len == 0);
+    for (size_t i = 0; i < len; i++)
+        keys[i] = keys_change(arena, changes[i].head.mod, changes[i].head.sub);
+    err_t err = kv_get_many(m->kv, keys, len, arena, records, why);
+    for (size_t i = 0; err == ERR_OK && i < len; i++)
+        err = check_change(&changes[i], keys[i], records[i], &changes[i].value, why);
+    return err;
 }
 
 err_t mvcc_get_at(mvcc_t *m, arena_t *arena, bytes_t key, revision_t revision, bool *ret_found,

@@ -36,6 +36,8 @@ err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t 
                 why_t *why);
 err_t mvcc_value(mvcc_t *m, arena_t *arena, bytes_t key, const head_t *head, bytes_t *ret_value,
                  why_t *why);
+// Values of committed heads: keys[i] as of heads[i]; at most KV_GET_MANY_MAX. Nothing is pending.
+err_t mvcc_values(mvcc_t *m, arena_t *arena, change_t *changes, size_t len, why_t *why);
 // What is whole so far becomes visible to walks.
 err_t mvcc_write_pending(mvcc_t *m, why_t *why);
 // A transaction's frame: begin; changes; end(keep).

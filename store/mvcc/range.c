@@ -82,6 +82,8 @@ err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg,
     return err;
 }
 
+enum { BATCH_FIRST = 8 };
+
 // ---- the request --------------------------------------------------------------------------------
 typedef struct {
     bytes_t key;
@@ -145,19 +147,42 @@ static int by_order(const void *a, const void *b, void *arg) {
     return o->descending ? -order : order;
 }
 
+// How many values are read at once: as many as will fit, if they are as large as those before.
+static size_t batch_of(size_t left, size_t len, size_t bytes) {
+    size_t room = bytes < MVCC_RANGE_BYTES_MAX ? MVCC_RANGE_BYTES_MAX - bytes : 0;
+    size_t fit = len ? room / (bytes / len + 1) + 1 : BATCH_FIRST;
+    if (fit > KV_GET_MANY_MAX) fit = KV_GET_MANY_MAX;
+    return left < fit ? left : fit;
+}
+
+static err_t read_batch(mvcc_t *m, arena_t *arena, const found_t *found, size_t len, bool values,
+                        change_t *changes, why_t *why) {
+    for (size_t i = 0; i < len; i++)
+        changes[i] = (change_t){.head = found[i].head, .key = found[i].key};
+    if (!values) return ERR_OK;
+    if (m->ops.len == 0) return mvcc_values(m, arena, changes, len, why);
+    err_t err = ERR_OK;
+    for (size_t i = 0; err == ERR_OK && i < len; i++)
+        err = mvcc_value(m, arena, changes[i].key, &changes[i].head, &changes[i].value, why);
+    return err;
+}
+
 // Put key-values into the reply until it is full; what does not fit is `more`.
 static err_t fill(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range, collect_t *c,
                   Store__RangeReply *reply, why_t *why) {
     bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
     bool values = !range->keys_only || range->sort == STORE__RANGE_REQUEST__SORT__VALUE;
     reply->kvs = ARENA_ARRAY(arena, Store__KeyValue *, c->found.len + 1);
-    size_t bytes = 0;
-    for (size_t i = 0; i < c->found.len; i++) {
-        change_t change = {.head = c->found.at[i].head, .key = c->found.at[i].key};
-        if (values) {
-            err_t err = mvcc_value(m, arena, change.key, &change.head, &change.value, why);
+    size_t bytes = 0, read = 0;
+    change_t changes[KV_GET_MANY_MAX];
+    for (size_t i = 0, at = 0; i < c->found.len; i++, at++) {
+        if (at == read) { // the next ones, at once
+            read = batch_of(c->found.len - i, i, bytes);
+            err_t err = read_batch(m, arena, &c->found.at[i], read, values, changes, why);
             if (err != ERR_OK) return err;
+            at = 0;
         }
+        const change_t change = changes[at];
         bytes += change.key.len + change.value.len + 32;
         if (bytes > MVCC_RANGE_BYTES_MAX && reply->n_kvs) {
             if (sorted)

@@ -115,7 +115,7 @@ err_t mvcc_verify(mvcc_t *m, mvcc_tally_t *tally, why_t *why) {
         err = why_set(why, ERR_CORRUPT, "pruned %lld, compacted %lld, revision %lld",
                       (long long)m->meta.pruned, (long long)m->meta.compacted,
                       (long long)m->meta.revision);
-    if (err == ERR_OK) err = each(&v, 'i', verify_entry, &entries, why);
+    if (err == ERR_OK) err = each(&v, KEYS_INDEX, verify_entry, &entries, why);
     if (err == ERR_OK) err = each(&v, KEYS_CHANGES, NULL, &changes, why);
     if (err == ERR_OK) err = each(&v, 'a', verify_attached, &attached, why);
     if (err == ERR_OK) err = each(&v, 'l', NULL, &v.tally.leases, why);
