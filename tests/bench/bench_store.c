@@ -1,13 +1,19 @@
-// The store against Debian's etcd: puts and reads of 1 KiB, lists of 500, one member each, the same
-// disk, the same run, alternating (TARGETS, store table, "1 member"):
+// The store against Debian's etcd, one member each, the same disk, the same run, alternating: puts
+// and reads of 1 KiB, lists of 500, pages out of 100,000 keys, events to 100 watchers, memory,
+// starts:
 //
 //     build/release/bin/bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd]
+//     build/release/bin/bench_store --quick          one round of half a second each
+//
+// Both are filled with all 100,000 keys first. A watch row counts events that arrived (puts x 100);
+// its latencies are the puts'. Three members: store_load rate, against a running cluster.
 //
 // Clients are asks under way, not threads. For Troupe they are asks of one client actor on its own
 // dispatcher, to store/m1 on a second and disk/m1 on a third one: every put is a message to the
 // store, a log record, an fdatasync, an answer. For etcd they are unary Put calls on one HTTP/2
 // connection over a unix socket, made by runtime/io/grpc in a poll loop of its own: about as cheap
 // as the actor client (see the client's CPU in the table). Keys are 24 bytes, drawn from 100,000.
+// Memory and restart are measured on a process of its own (this program again, --serve).
 // "floor": what the disk alone does: 1 KiB overwritten in a zeroed file and fdatasync, one by one.
 #include "actors/store/disk_actor.h"
 #include "actors/store/store_actor.h"
@@ -27,12 +33,36 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { VALUE_BYTES = 1024, KEYS = 100 * 1000, CLIENTS_MAX = 256 };
+enum {
+    VALUE_BYTES = 1024,
+    SMALL_BYTES = 128,
+    KEYS = 100 * 1000,
+    CLIENTS_MAX = 256,
+    WATCHERS = 100,
+    LIST_LIMIT = 500,
+    TAG_WATCH = 1000, // of the first watcher's stream
+    DRAIN_MS = 3000,  // for the last events
+};
 extern char **environ;
 
-typedef enum { WORK_PUT, WORK_GET, WORK_LIST } work_t;
-static const char *const work_names[] = {"put", "get", "list"};
-enum { LIST_LIMIT = 500 };
+typedef enum {
+    WORK_FILL,
+    WORK_PUT,
+    WORK_GET,
+    WORK_LIST,       // 500 keys, all there are in the range
+    WORK_PAGE,       // 500 keys of the many that follow; etcd always counts them all
+    WORK_PAGE_COUNT, // and how many follow
+    WORK_WATCH,
+    WORK_WATCH_SMALL,
+} work_t;
+enum { TIMER_BEGIN = 1, TIMER_END };
+static const char *const work_names[] = {"fill", "put",        "get",      "list",
+                                         "page", "page+count", "watch 1K", "watch 128"};
+static bool is_put(work_t work) { return work <= WORK_PUT || work >= WORK_WATCH; }
+static bool is_watch(work_t work) { return work >= WORK_WATCH; }
+static size_t value_bytes(work_t work) {
+    return work == WORK_WATCH_SMALL ? SMALL_BYTES : VALUE_BYTES;
+}
 
 typedef struct {
     double per_second, p50_ms, p99_ms, server_us, client_us;
@@ -49,6 +79,8 @@ typedef struct {
     VEC(uint32_t) us;
     int64_t begun_us, until_us;
     uint64_t done;
+    uint64_t events;  // of all watchers
+    int64_t event_us; // the last one
 } samples_t;
 
 static int by_size(const void *a, const void *b) {
@@ -66,8 +98,10 @@ static figure_t figure_of(samples_t *s, double server_us, double client_us) {
     qsort(s->us.at, s->us.len, sizeof *s->us.at, by_size);
     f.p50_ms = s->us.at[s->us.len / 2] / 1e3;
     f.p99_ms = s->us.at[s->us.len * 99 / 100] / 1e3;
-    f.server_us = server_us / (double)s->done;
-    f.client_us = client_us / (double)s->done;
+    double things = (double)(s->events ? s->events : s->done);
+    f.server_us = server_us / things;
+    f.client_us = client_us / things;
+    if (s->events) f.per_second = (double)s->events * 1e6 / (double)(s->event_us - s->begun_us);
     return f;
 }
 
@@ -102,11 +136,22 @@ static uint64_t next_key(uint64_t *state) {
     return (*state >> 33) % KEYS;
 }
 
-// A list begins where 500 keys follow, whatever was drawn.
-static size_t print_key(char to[static 32], uint64_t *state, work_t work) {
-    uint64_t key = next_key(state);
-    if (work == WORK_LIST) key %= KEYS / 2;
+static size_t print_key(char to[static 32], uint64_t key) {
     return (size_t)snprintf(to, 32, "/bench/key-%013llu", (unsigned long long)key);
+}
+// A list begins where many keys follow, whatever was drawn.
+static uint64_t draw_key(uint64_t *state, work_t work, uint64_t *fill) {
+    if (work == WORK_FILL) return (*fill)++;
+    uint64_t key = next_key(state);
+    return is_put(work) || work == WORK_GET ? key : key % (KEYS / 2);
+}
+// Where a range ends; "": it is no range.
+static size_t print_end(char to[static 32], uint64_t key, work_t work) {
+    if (work == WORK_LIST) return print_key(to, key + LIST_LIMIT);
+    return work == WORK_PAGE || work == WORK_PAGE_COUNT ? (size_t)snprintf(to, 32, "z") : 0;
+}
+static bool goes_on(const samples_t *s, work_t work, uint64_t fill) {
+    return work == WORK_FILL ? fill < KEYS : clock_monotonic_us() < s->until_us;
 }
 
 // ---- Troupe -------------------------------------------------------------------------------------
@@ -115,8 +160,9 @@ typedef struct {
     work_t work;
     int clients;
     int64_t sent_us[CLIENTS_MAX];
-    uint64_t key_state;
-    int open;
+    uint64_t key_state, fill;
+    int open, watching; // streams that have answered
+    uint64_t streams[WATCHERS];
     sem_t done;
     int failed;
 } run_t;
@@ -133,10 +179,10 @@ static uint8_t *next_value(uint64_t *state) {
     return noise + (*state >> 20) % (sizeof noise - VALUE_BYTES);
 }
 
-static void ask_put(actor_t *me, int slot, const char *key, size_t len, uint8_t *value) {
+static void ask_put(actor_t *me, int slot, bytes_t key, bytes_t value) {
     Store__PutOp put = {.base = PROTOBUF_C_MESSAGE_INIT(&store__put_op__descriptor)};
-    put.key = (ProtobufCBinaryData){len, (uint8_t *)key};
-    put.value = (ProtobufCBinaryData){VALUE_BYTES, value};
+    put.key = (ProtobufCBinaryData){key.len, (uint8_t *)key.at};
+    put.value = (ProtobufCBinaryData){value.len, (uint8_t *)value.at};
     Store__Op op = {.base = PROTOBUF_C_MESSAGE_INIT(&store__op__descriptor)};
     op.op_case = STORE__OP__OP_PUT;
     op.put = &put;
@@ -147,53 +193,101 @@ static void ask_put(actor_t *me, int slot, const char *key, size_t len, uint8_t 
     actor_ask(me, "store/m1", &txn.base, 30000, (uint64_t)slot);
 }
 
-static void ask_range(actor_t *me, int slot, const char *key, size_t len, bool list) {
+static void ask_range(actor_t *me, int slot, bytes_t key, bytes_t end, bool count) {
     Store__RangeRequest range = {.base =
                                      PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
-    range.key = (ProtobufCBinaryData){len, (uint8_t *)key};
-    if (list) range.range_end = (ProtobufCBinaryData){1, (uint8_t *)"z"};
-    range.limit = list ? LIST_LIMIT : 0;
+    range.key = (ProtobufCBinaryData){key.len, (uint8_t *)key.at};
+    range.range_end = (ProtobufCBinaryData){end.len, (uint8_t *)end.at};
+    range.limit = end.len ? LIST_LIMIT : 0;
+    range.want_count = count;
     actor_ask(me, "store/m1", &range.base, 30000, (uint64_t)slot);
 }
 
 static void ask_next(actor_t *me, int slot) {
     run_t *run = ((load_t *)actor_state(me))->run;
-    char key[32];
-    size_t len = print_key(key, &run->key_state, run->work);
+    char key_text[32], end_text[32];
+    uint64_t number = draw_key(&run->key_state, run->work, &run->fill);
+    bytes_t key = {(uint8_t *)key_text, print_key(key_text, number)};
+    bytes_t end = {(uint8_t *)end_text, print_end(end_text, number, run->work)};
     run->sent_us[slot] = clock_monotonic_us();
     run->open++;
-    if (run->work == WORK_PUT)
-        ask_put(me, slot, key, len, next_value(&run->key_state));
+    if (is_put(run->work))
+        ask_put(me, slot, key, (bytes_t){next_value(&run->key_state), value_bytes(run->work)});
     else
-        ask_range(me, slot, key, len, run->work == WORK_LIST);
+        ask_range(me, slot, key, end, run->work == WORK_PAGE_COUNT);
+}
+
+static void load_ends(actor_t *me) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    bool drained = !is_watch(run->work) || run->samples.events >= run->samples.done * WATCHERS ||
+                   clock_monotonic_us() > run->samples.until_us + DRAIN_MS * 1000;
+    if (!drained) {
+        actor_timer(me, TIMER_END, 5);
+        return;
+    }
+    for (size_t i = 0; i < WATCHERS; i++)
+        if (run->streams[i]) actor_cancel(me, run->streams[i]);
+    sem_post(&run->done);
 }
 
 static void load_answered(actor_t *me, const message_t *msg, const void *body) {
     run_t *run = ((load_t *)actor_state(me))->run;
     run->open--;
     sample(&run->samples, run->sent_us[msg->tag]);
-    if (clock_monotonic_us() < run->samples.until_us)
+    if (goes_on(&run->samples, run->work, run->fill))
         ask_next(me, (int)msg->tag);
     else if (run->open == 0)
-        sem_post(&run->done);
+        load_ends(me);
+}
+static void load_events(actor_t *me, const message_t *msg, const void *body) {
+    run_t *run = ((load_t *)actor_state(me))->run;
+    const Store__WatchEvents *events = body;
+    run->samples.events += events->n_events;
+    if (events->n_events) run->samples.event_us = clock_monotonic_us();
+    if (events->created && ++run->watching == WATCHERS) actor_timer(me, TIMER_BEGIN, 1);
+}
+static void open_watches(actor_t *me) {
+    Store__WatchRequest watch = {.base =
+                                     PROTOBUF_C_MESSAGE_INIT(&store__watch_request__descriptor)};
+    watch.key = (ProtobufCBinaryData){1, (uint8_t *)"/"};
+    watch.range_end = (ProtobufCBinaryData){1, (uint8_t *)"z"};
+    run_t *run = ((load_t *)actor_state(me))->run;
+    for (uint64_t i = 0; i < WATCHERS; i++)
+        run->streams[i] =
+            actor_open(me, "store/m1", &watch.base, STREAM_WINDOW_DEFAULT, TAG_WATCH + i);
 }
 static void load_failed(actor_t *me, const message_t *msg, const void *body) {
     run_t *run = ((load_t *)actor_state(me))->run;
     run->open--;
     if (run->failed++ == 0)
         fprintf(stderr, "bench_store: %s\n", ((const Actor__Failure *)body)->why);
-    if (run->open == 0) sem_post(&run->done);
+    if (run->open == 0) load_ends(me);
+}
+static void load_failed_watch(actor_t *me, const message_t *msg, const void *body) {
+    fprintf(stderr, "bench_store: a watch ended: %s\n", ((const Actor__StreamEnd *)body)->why);
 }
 static void load_timer(actor_t *me, uint64_t tag) {
     run_t *run = ((load_t *)actor_state(me))->run;
+    if (tag == TIMER_END) {
+        load_ends(me);
+        return;
+    }
+    int64_t window_us = run->samples.until_us - run->samples.begun_us;
+    run->samples.begun_us = clock_monotonic_us();
+    run->samples.until_us = run->samples.begun_us + window_us;
     for (int i = 0; i < run->clients; i++) ask_next(me, i);
 }
 static err_t load_start(actor_t *me, const void *args, why_t *why) {
     ((load_t *)actor_state(me))->run = ((const load_args_t *)args)->run;
-    actor_timer(me, 1, 1);
+    if (is_watch(((load_t *)actor_state(me))->run->work))
+        open_watches(me);
+    else
+        actor_timer(me, TIMER_BEGIN, 1);
     return ERR_OK;
 }
-static const handler_t load_rows[] = {{&store__txn_reply__descriptor, load_answered, NULL},
+static const handler_t load_rows[] = {{&store__watch_events__descriptor, load_events, NULL},
+                                      {&actor__stream_end__descriptor, load_failed_watch, NULL},
+                                      {&store__txn_reply__descriptor, load_answered, NULL},
                                       {&store__range_reply__descriptor, load_answered, NULL},
                                       {&actor__failure__descriptor, load_failed, NULL},
                                       {0}};
@@ -275,7 +369,7 @@ static figure_t troupe_run(troupe_t *t, work_t work, int clients, double seconds
     run->samples.until_us = run->samples.begun_us + (int64_t)(seconds * 1e6);
     why_t why;
     must(process_spawn(t->process, "client", &load_actor, name, args, NULL, &why), &why);
-    sem_wait(&run->done);
+    while (sem_wait(&run->done) != 0) {}
     client = cpu_us(getpid(), "client") - client;
     all = cpu_us(getpid(), "!bench_store") - all;
     figure_t f = figure_of(&run->samples, all - client, client);
@@ -295,8 +389,8 @@ typedef struct {
     samples_t samples;
     int64_t sent_us[CLIENTS_MAX];
     work_t work;
-    uint64_t key_state;
-    int open, failed;
+    uint64_t key_state, fill;
+    int open, failed, watching;
 } etcd_t;
 typedef struct {
     etcd_t *etcd;
@@ -335,40 +429,81 @@ static void call_done(void *arg, const grpc_result_t *result) {
         if (e->failed++ == 0) fprintf(stderr, "bench_store: etcd: %s\n", result->message);
     } else
         sample(&e->samples, e->sent_us[call->slot]);
-    if (clock_monotonic_us() < e->samples.until_us) call_next(e, call->slot);
+    if (goes_on(&e->samples, e->work, e->fill)) call_next(e, call->slot);
+}
+
+// Protobuf: a field of bytes, and one of a number.
+static uint8_t *add_number(uint8_t *to, uint64_t number) {
+    for (; number >= 0x80; number >>= 7) *to++ = (uint8_t)(number | 0x80);
+    *to++ = (uint8_t)number;
+    return to;
+}
+static uint8_t *add_bytes(uint8_t *to, uint8_t tag, const void *at, size_t len) {
+    *to++ = tag;
+    to = add_number(to, len);
+    memcpy(to, at, len);
+    return to + len;
 }
 
 // etcdserverpb.PutRequest: key = 1, value = 2; RangeRequest: key = 1, range_end = 2, limit = 3.
 static void call_next(etcd_t *e, int slot) {
-    uint8_t body[VALUE_BYTES + 64], *to = body;
-    char key[32];
-    size_t len = print_key(key, &e->key_state, e->work);
-    *to++ = 0x0a;
-    *to++ = (uint8_t)len;
-    memcpy(to, key, len);
-    to += len;
-    if (e->work == WORK_PUT) {
-        *to++ = 0x12;
-        *to++ = (VALUE_BYTES & 0x7f) | 0x80;
-        *to++ = VALUE_BYTES >> 7;
-        memcpy(to, next_value(&e->key_state), VALUE_BYTES);
-        to += VALUE_BYTES;
-    } else if (e->work == WORK_LIST) {
-        const uint8_t end_and_limit[] = {0x12,           1, 'z', 0x18, (LIST_LIMIT & 0x7f) | 0x80,
-                                         LIST_LIMIT >> 7};
-        memcpy(to, end_and_limit, sizeof end_and_limit);
-        to += sizeof end_and_limit;
+    uint8_t body[VALUE_BYTES + 128], *to = body;
+    char key[32], end[32];
+    uint64_t number = draw_key(&e->key_state, e->work, &e->fill);
+    to = add_bytes(to, 0x0a, key, print_key(key, number));
+    size_t end_len = print_end(end, number, e->work);
+    if (is_put(e->work)) {
+        to = add_bytes(to, 0x12, next_value(&e->key_state), value_bytes(e->work));
+    } else if (end_len) {
+        to = add_bytes(to, 0x12, end, end_len);
+        *to++ = 0x18;
+        to = add_number(to, LIST_LIMIT);
     }
     e->sent_us[slot] = clock_monotonic_us();
     e->open++;
-    grpc_send(e->grpc, e->work == WORK_PUT ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range",
+    grpc_send(e->grpc, is_put(e->work) ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range",
               (bytes_t){body, (size_t)(to - body)}, 30000, NULL, call_done, &calls[slot]);
+}
+
+// etcdserverpb.WatchResponse: created = 3, events = 11.
+static void watch_item(void *arg, bytes_t item) {
+    etcd_t *e = arg;
+    for (size_t at = 0; at < item.len;) {
+        uint8_t tag = item.at[at++];
+        uint64_t number = 0;
+        for (int shift = 0; at < item.len; shift += 7) {
+            number |= (uint64_t)(item.at[at] & 0x7f) << shift;
+            if (!(item.at[at++] & 0x80)) break;
+        }
+        if (tag == 0x18) e->watching++;
+        if (tag == 0x5a) e->samples.events++, e->samples.event_us = clock_monotonic_us();
+        if ((tag & 7) == 2) at += number;
+    }
+}
+static void watch_done(void *arg, const grpc_result_t *result) {
+    fprintf(stderr, "bench_store: an etcd watch ended: %s\n", result->message);
+}
+
+// WatchRequest.create_request = 1; WatchCreateRequest: key = 1, range_end = 2.
+static void etcd_watch(etcd_t *e, uint64_t streams[WATCHERS]) {
+    static const uint8_t request[] = {0x0a, 6, 0x0a, 1, '/', 0x12, 1, 'z'};
+    e->watching = 0;
+    for (size_t i = 0; i < WATCHERS; i++)
+        streams[i] = grpc_send(e->grpc, "/etcdserverpb.Watch/Watch",
+                               (bytes_t){request, sizeof request}, 0, watch_item, watch_done, e);
+    int64_t until = clock_monotonic_ms() + DRAIN_MS;
+    while (e->watching < WATCHERS && clock_monotonic_ms() < until) loop_turn(e);
 }
 
 static void etcd_open(etcd_t *e, const char *dir) {
     *e = (etcd_t){.fd = -1, .timer_at_ms = INT64_MAX};
     // Unix sockets of etcd 3.4 have names of the form host:port, in its working folder.
     CLEANUP(free_charp) char *log = str_printf("%s/etcd.log", dir);
+    static const char *const sockets[] = {"client:1", "peer:1"}; // left behind by a killed one
+    for (size_t i = 0; i < LENGTH_OF(sockets); i++) {
+        CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, sockets[i]);
+        unlink(path);
+    }
     const char *argv[] = {"etcd",
                           "--name",
                           "m1",
@@ -403,6 +538,7 @@ static void etcd_open(etcd_t *e, const char *dir) {
     e->grpc = grpc_new(e->socket, &loop, 0);
     for (int i = 0; i < CLIENTS_MAX; i++) calls[i] = (call_t){e, i};
     // The first put tells when it serves.
+    e->work = WORK_PUT;
     e->samples.begun_us = begun;
     call_next(e, 0);
     while (e->open) loop_turn(e);
@@ -415,11 +551,17 @@ static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
     e->samples = (samples_t){0};
     e->work = work;
     e->key_state = ++number;
+    uint64_t streams[WATCHERS] = {0};
+    if (is_watch(work)) etcd_watch(e, streams);
     double server = cpu_us(e->pid, NULL), client = cpu_us(getpid(), "bench_store");
     e->samples.begun_us = clock_monotonic_us();
     e->samples.until_us = e->samples.begun_us + (int64_t)(seconds * 1e6);
     for (int i = 0; i < clients; i++) call_next(e, i);
     while (e->open) loop_turn(e);
+    while (is_watch(work) && e->samples.events < e->samples.done * WATCHERS &&
+           clock_monotonic_us() < e->samples.until_us + DRAIN_MS * 1000)
+        loop_turn(e);
+    for (size_t i = 0; is_watch(work) && i < WATCHERS; i++) grpc_cancel(e->grpc, streams[i]);
     server = cpu_us(e->pid, NULL) - server;
     client = cpu_us(getpid(), "bench_store") - client;
     figure_t f = figure_of(&e->samples, server, client);
@@ -427,11 +569,12 @@ static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
     return f;
 }
 
-static void etcd_close(etcd_t *e) {
+static void etcd_close(etcd_t *e, int signal_number) {
     if (!e->pid) return;
     grpc_destroy(&e->grpc);
-    kill(e->pid, SIGTERM);
+    kill(e->pid, signal_number);
     waitpid(e->pid, NULL, 0);
+    e->pid = 0;
 }
 
 // ---- the disk alone -----------------------------------------------------------------------------
@@ -465,13 +608,14 @@ typedef struct {
     int clients;
 } row_t;
 static const row_t rows[] = {
-    {WORK_PUT, 1},  {WORK_PUT, 16}, {WORK_PUT, 64}, {WORK_PUT, 256},
-    {WORK_GET, 16}, {WORK_GET, 64}, {WORK_LIST, 4},
+    {WORK_PUT, 1},  {WORK_PUT, 16},   {WORK_PUT, 64},         {WORK_PUT, 256},
+    {WORK_GET, 16}, {WORK_GET, 64},   {WORK_LIST, 4},         {WORK_PAGE_COUNT, 4},
+    {WORK_PAGE, 4}, {WORK_WATCH, 16}, {WORK_WATCH_SMALL, 64},
 };
 enum { ROWS = LENGTH_OF(rows), ROUNDS_MAX = 20 };
 
 static void print_row(const char *who, const row_t *row, const figure_t *f) {
-    printf("%-7s %-4s %4d clients  %8.0f/s  p50 %7.2f ms  p99 %7.2f ms  CPU server %6.1f us, "
+    printf("%-7s %-10s %3d clients  %8.0f/s  p50 %7.2f ms  p99 %7.2f ms  CPU server %6.1f us, "
            "client %5.1f us\n",
            who, work_names[row->work], row->clients, f->per_second, f->p50_ms, f->p99_ms,
            f->server_us, f->client_us);
@@ -492,21 +636,74 @@ static void print_ratios(figure_t troupe[ROWS][ROUNDS_MAX], figure_t etcd[ROWS][
                 if (now[k] > high[k]) high[k] = now[k];
             }
         }
-        printf("%-4s %4d clients  per second %.1f .. %.1f x   p50 1/%.1f .. 1/%.1f   p99 1/%.1f .. "
-               "1/%.1f   "
-               "server CPU 1/%.1f .. 1/%.1f\n",
-               work_names[rows[i].work], rows[i].clients, low[0], high[0], low[1], high[1], low[2],
-               high[2], low[3], high[3]);
+        printf(
+            "%-10s %3d clients  per second %.1f .. %.1f x   p50 1/%.1f .. 1/%.1f   p99 1/%.1f .. "
+            "1/%.1f   "
+            "server CPU 1/%.1f .. 1/%.1f\n",
+            work_names[rows[i].work], rows[i].clients, low[0], high[0], low[1], high[1], low[2],
+            high[2], low[3], high[3]);
     }
 }
 
-static void print_memory(const char *who, pid_t pid) {
+static double resident_mib(pid_t pid) {
     CLEANUP(free_charp) char *path = str_printf("/proc/%d/status", pid);
     FILE *in = fopen(path, "r");
     char line[256];
+    double kib = 0;
     while (in && fgets(line, sizeof line, in))
-        if (has_prefix(line, "VmRSS:")) printf("%s: resident %s", who, line + strlen("VmRSS:"));
+        if (has_prefix(line, "VmRSS:")) kib = strtod(line + strlen("VmRSS:"), NULL);
     if (in) fclose(in);
+    return kib / 1024;
+}
+
+// ---- memory and restart -------------------------------------------------------------------------
+// The store alone in a process: fills, says so, and waits to be killed.
+static int serve(const char *dir, bool fill) {
+    troupe_t t = {0};
+    troupe_open(&t, dir);
+    if (fill) troupe_run(&t, WORK_FILL, 64, 1e6);
+    puts("filled");
+    fflush(stdout);
+    while (getchar() != EOF) {}
+    return 0;
+}
+
+static void run_served(const char *dir, const char *mode, const char *when) {
+    int out[2];
+    if (pipe(out) != 0) return;
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_addclose(&actions, out[0]);
+    const char *argv[] = {"bench_store", mode, dir, NULL};
+    pid_t pid = 0;
+    int code = posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    close(out[1]);
+    FILE *in = fdopen(out[0], "r");
+    char line[200] = "";
+    while (code == 0 && in && fgets(line, sizeof line, in) && !has_prefix(line, "filled"))
+        fputs(line, stdout);
+    if (code == 0) {
+        printf("troupe: resident %.0f MiB %s\n", resident_mib(pid), when);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    if (in) fclose(in);
+}
+
+static void troupe_memory(const char *dir) {
+    CLEANUP(free_charp) char *alone = str_printf("%s/alone", dir);
+    if (mkdir(alone, 0700) != 0) return;
+    run_served(alone, "--fill", "after 100,000 keys");
+    run_served(alone, "--serve", "after kill -9 and restart");
+}
+
+static void etcd_memory(etcd_t *e, const char *dir) {
+    printf("etcd: resident %.0f MiB after the run\n", resident_mib(e->pid));
+    etcd_close(e, SIGKILL);
+    etcd_open(e, dir);
+    printf("etcd: resident %.0f MiB after kill -9 and restart\n", resident_mib(e->pid));
 }
 
 static void remove_tree(const char *dir) {
@@ -523,6 +720,7 @@ typedef struct {
 
 static wish_t read_wish(int argc, char **argv) {
     wish_t w = {2, 3, "/tmp", ""};
+    if (argc == 2 && streq(argv[1], "--quick")) return (wish_t){0.5, 1, "/tmp", ""};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (streq(argv[i], "--seconds"))
             w.seconds = strtod(argv[i + 1], NULL);
@@ -543,6 +741,8 @@ int main(int argc, char **argv) {
     rng_t rng;
     rng_init(&rng, 1);
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)rng_next(&rng);
+    if (argc == 3 && streq(argv[1], "--fill")) return serve(argv[2], true);
+    if (argc == 3 && streq(argv[1], "--serve")) return serve(argv[2], false);
     CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", wish.dir);
     if (!mkdtemp(dir)) {
         fprintf(stderr, "bench_store: cannot make %s\n", dir);
@@ -555,6 +755,11 @@ int main(int argc, char **argv) {
     print_floor(dir, 1);
     if (with_troupe) troupe_open(&t, dir);
     if (with_etcd) etcd_open(&e, dir);
+    const row_t fill = {WORK_FILL, 64};
+    figure_t filled;
+    if (with_troupe) filled = troupe_run(&t, WORK_FILL, 64, 0), print_row("troupe", &fill, &filled);
+    if (with_etcd) filled = etcd_run(&e, WORK_FILL, 64, 0), print_row("etcd", &fill, &filled);
+    if (with_etcd) printf("etcd: resident %.0f MiB after 100,000 keys\n", resident_mib(e.pid));
     for (int round = 0; round < wish.rounds; round++) {
         for (size_t i = 0; i < ROWS; i++) {
             const row_t *row = &rows[i];
@@ -565,10 +770,10 @@ int main(int argc, char **argv) {
             if (with_etcd) print_row("etcd", row, &etcd[i][round]);
         }
     }
-    if (with_troupe) print_memory("troupe with its clients", getpid());
-    if (with_etcd) print_memory("etcd", e.pid);
+    if (with_troupe) troupe_memory(dir);
+    if (with_etcd) etcd_memory(&e, dir);
     if (with_troupe && with_etcd) print_ratios(troupe, etcd, wish.rounds);
-    etcd_close(&e);
+    etcd_close(&e, SIGTERM);
     if (t.process) {
         process_stop(t.process);
         process_destroy(&t.process);
