@@ -1,12 +1,13 @@
-// The store against Debian's etcd, one member each, the same disk, the same run, alternating: puts
-// and reads of 1 KiB, lists of 500, pages out of 100,000 keys, events to 100 watchers, memory,
+// The store against Debian's etcd, one member and three, the same disk, the same run, alternating:
+// puts and reads of 1 KiB, lists of 500, pages out of 100,000 keys, events to 100 watchers, memory,
 // starts:
 //
-//     build/release/bin/bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd]
-//     build/release/bin/bench_store --quick          one round of half a second each
+//     bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd] [--members 1|3]
+//     bench_store --quick          one round of half a second each
 //
 // Both are filled with all 100,000 keys first. A watch row counts events that arrived (puts x 100);
-// its latencies are the puts'. Three members: store_load rate, against a running cluster.
+// its latencies are the puts'. Three members are processes linked over ipc (etcd's over unix
+// sockets), the leader is asked, and the client is a process of its own, too.
 //
 // Clients are asks under way, not threads. For Troupe they are asks of one client actor on its own
 // dispatcher, to store/m1 on a second and disk/m1 on a third one: every put is a message to the
@@ -29,6 +30,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,6 +41,7 @@ enum {
     KEYS = 100 * 1000,
     CLIENTS_MAX = 256,
     WATCHERS = 100,
+    MEMBERS = 3,
     LIST_LIMIT = 500,
     TAG_WATCH = 1000, // of the first watcher's stream
     DRAIN_MS = 3000,  // for the last events
@@ -190,7 +193,7 @@ static void ask_put(actor_t *me, int slot, bytes_t key, bytes_t value) {
     Store__TxnRequest txn = {.base = PROTOBUF_C_MESSAGE_INIT(&store__txn_request__descriptor)};
     txn.then = ops;
     txn.n_then = 1;
-    actor_ask(me, "store/m1", &txn.base, 30000, (uint64_t)slot);
+    actor_ask(me, "store", &txn.base, 30000, (uint64_t)slot);
 }
 
 static void ask_range(actor_t *me, int slot, bytes_t key, bytes_t end, bool count) {
@@ -200,7 +203,7 @@ static void ask_range(actor_t *me, int slot, bytes_t key, bytes_t end, bool coun
     range.range_end = (ProtobufCBinaryData){end.len, (uint8_t *)end.at};
     range.limit = end.len ? LIST_LIMIT : 0;
     range.want_count = count;
-    actor_ask(me, "store/m1", &range.base, 30000, (uint64_t)slot);
+    actor_ask(me, "store", &range.base, 30000, (uint64_t)slot);
 }
 
 static void ask_next(actor_t *me, int slot) {
@@ -254,7 +257,7 @@ static void open_watches(actor_t *me) {
     run_t *run = ((load_t *)actor_state(me))->run;
     for (uint64_t i = 0; i < WATCHERS; i++)
         run->streams[i] =
-            actor_open(me, "store/m1", &watch.base, STREAM_WINDOW_DEFAULT, TAG_WATCH + i);
+            actor_open(me, "store", &watch.base, STREAM_WINDOW_DEFAULT, TAG_WATCH + i);
 }
 static void load_failed(actor_t *me, const message_t *msg, const void *body) {
     run_t *run = ((load_t *)actor_state(me))->run;
@@ -291,7 +294,7 @@ static const handler_t load_rows[] = {{&store__watch_events__descriptor, load_ev
                                       {&store__range_reply__descriptor, load_answered, NULL},
                                       {&actor__failure__descriptor, load_failed, NULL},
                                       {0}};
-static const actor_def_t load_actor = {.role = "test",
+static const actor_def_t load_actor = {.role = "admin",
                                        .state_size = sizeof(load_t),
                                        .start = load_start,
                                        .handlers = load_rows,
@@ -320,7 +323,7 @@ static err_t probe_start(actor_t *me, const void *args, why_t *why) {
 static const handler_t probe_rows[] = {{&store__range_reply__descriptor, probe_ok, NULL},
                                        {&actor__failure__descriptor, probe_again, NULL},
                                        {0}};
-static const actor_def_t probe_actor = {.role = "test",
+static const actor_def_t probe_actor = {.role = "admin",
                                         .state_size = sizeof(void *),
                                         .start = probe_start,
                                         .handlers = probe_rows,
@@ -331,26 +334,114 @@ typedef struct {
     disk_args_t disk;
     store_args_t store;
     char dir[200];
+    pid_t members[MEMBERS]; // processes of their own; [0] 0: the store is in this one
 } troupe_t;
+
+static const char *const member_names[MEMBERS] = {"m1", "m2", "m3"};
+
+static void new_process(troupe_t *t, const char *name) {
+    why_t why;
+    process_options_t options = {.name = name, .host = "here"};
+    must(process_new(&options, &t->process, &why), &why);
+}
+
+// The store and its disk, each on a dispatcher of its own.
+static void spawn_store(troupe_t *t, const char *member) {
+    why_t why;
+    must(process_add_dispatcher(t->process, "store", &why), &why);
+    must(process_add_dispatcher(t->process, "disk", &why), &why);
+    must(process_spawn(t->process, "disk", &disk_actor, member, &t->disk, NULL, &why), &why);
+    must(process_spawn(t->process, "store", &store_actor, member, &t->store, NULL, &why), &why);
+}
+
+static void await_serving(troupe_t *t) {
+    why_t why;
+    probe_args_t probe;
+    sem_init(&probe.ready, 0, 0);
+    must(process_spawn(t->process, "client", &probe_actor, "probe", &probe, NULL, &why), &why);
+    while (sem_wait(&probe.ready) != 0) {}
+}
 
 static void troupe_open(troupe_t *t, const char *dir) {
     why_t why;
-    probe_args_t probe;
     int64_t begun = clock_monotonic_us();
     snprintf(t->dir, sizeof t->dir, "%s/troupe", dir);
     t->disk = (disk_args_t){.data_dir = t->dir, .member = "m1"};
     t->store = (store_args_t){.data_dir = t->dir, .member = "m1"};
-    process_options_t options = {.name = "bench", .host = "here"};
-    must(process_new(&options, &t->process, &why), &why);
-    must(process_add_dispatcher(t->process, "store", &why), &why);
-    must(process_add_dispatcher(t->process, "disk", &why), &why);
+    new_process(t, "bench");
+    spawn_store(t, "m1");
     must(process_add_dispatcher(t->process, "client", &why), &why);
-    must(process_spawn(t->process, "disk", &disk_actor, "m1", &t->disk, NULL, &why), &why);
-    must(process_spawn(t->process, "store", &store_actor, "m1", &t->store, NULL, &why), &why);
-    sem_init(&probe.ready, 0, 0);
-    must(process_spawn(t->process, "client", &probe_actor, "probe", &probe, NULL, &why), &why);
-    sem_wait(&probe.ready);
+    await_serving(t);
     printf("troupe: start to serving %.1f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
+}
+
+// ---- three members, each a process of its own, linked over ipc ----------------------------------
+// Our parent kills us, or takes us with it.
+static _Noreturn void wait_for_the_end(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) pause();
+}
+
+static char *socket_of(const char *dir, size_t member) {
+    return str_printf("ipc://%s/%s.sock", dir, member_names[member]);
+}
+
+static void connect_member(troupe_t *t, const char *dir, size_t member) {
+    why_t why;
+    CLEANUP(free_charp) char *endpoint = socket_of(dir, member);
+    connect_options_t options = {.peer = member_names[member], .endpoint = endpoint};
+    must(process_connect(t->process, &options, &why), &why);
+}
+
+static int serve_member(const char *dir, size_t number) {
+    static const config_strings_t all = {member_names, MEMBERS};
+    troupe_t t = {0};
+    why_t why;
+    const char *name = member_names[number];
+    snprintf(t.dir, sizeof t.dir, "%s/%s", dir, name);
+    t.disk = (disk_args_t){.data_dir = t.dir, .member = name, .cluster = "bench"};
+    t.store = (store_args_t){.data_dir = t.dir, .member = name, .members = all};
+    new_process(&t, name);
+    spawn_store(&t, name);
+    CLEANUP(free_charp) char *endpoint = socket_of(dir, number);
+    listen_options_t listen = {.endpoint = endpoint, .socket_mode = 0600, .principal = "part"};
+    must(process_listen(t.process, &listen, &why), &why);
+    for (size_t i = 0; i < number; i++) connect_member(&t, dir, i);
+    wait_for_the_end();
+}
+
+static void troupe_open_three(troupe_t *t, const char *dir) {
+    why_t why;
+    int64_t begun = clock_monotonic_us();
+    for (size_t i = 0; i < MEMBERS; i++) {
+        CLEANUP(free_charp) char *number = str_printf("%zu", i);
+        const char *argv[] = {"bench_store", "--member", dir, number, NULL};
+        if (posix_spawn(&t->members[i], "/proc/self/exe", NULL, NULL, (char **)argv, environ))
+            fprintf(stderr, "bench_store: cannot start a member\n");
+    }
+    new_process(t, "bench");
+    must(process_add_dispatcher(t->process, "client", &why), &why);
+    for (size_t i = 0; i < MEMBERS; i++) connect_member(t, dir, i);
+    await_serving(t);
+    printf("troupe: start of three to serving %.1f ms\n",
+           (double)(clock_monotonic_us() - begun) / 1e3);
+}
+
+static void troupe_close(troupe_t *t) {
+    if (!t->process) return;
+    process_stop(t->process);
+    process_destroy(&t->process);
+    for (size_t i = 0; i < MEMBERS && t->members[i]; i++) {
+        kill(t->members[i], SIGKILL);
+        waitpid(t->members[i], NULL, 0);
+    }
+}
+
+static double server_cpu_us(const troupe_t *t) {
+    if (!t->members[0]) return cpu_us(getpid(), "!bench_store") - cpu_us(getpid(), "client");
+    double sum = 0;
+    for (size_t i = 0; i < MEMBERS; i++) sum += cpu_us(t->members[i], NULL);
+    return sum;
 }
 
 static figure_t troupe_run(troupe_t *t, work_t work, int clients, double seconds) {
@@ -364,22 +455,23 @@ static figure_t troupe_run(troupe_t *t, work_t work, int clients, double seconds
     snprintf(name, sizeof name, "load-%d", number);
     load_args_t *args = NEW(load_args_t); // outlives the actor: kept to the end
     args->run = run;
-    double client = cpu_us(getpid(), "client"), all = cpu_us(getpid(), "!bench_store");
+    double client = cpu_us(getpid(), "client"), server = server_cpu_us(t);
     run->samples.begun_us = clock_monotonic_us();
     run->samples.until_us = run->samples.begun_us + (int64_t)(seconds * 1e6);
     why_t why;
     must(process_spawn(t->process, "client", &load_actor, name, args, NULL, &why), &why);
     while (sem_wait(&run->done) != 0) {}
     client = cpu_us(getpid(), "client") - client;
-    all = cpu_us(getpid(), "!bench_store") - all;
-    figure_t f = figure_of(&run->samples, all - client, client);
+    server = server_cpu_us(t) - server;
+    figure_t f = figure_of(&run->samples, server, client);
     vec_done(&run->samples.us);
     return f;
 }
 
 // ---- etcd ---------------------------------------------------------------------------------------
 typedef struct {
-    pid_t pid;
+    pid_t pid;             // the one that is asked
+    pid_t others[MEMBERS]; // 0: none
     char socket[200];
     grpc_t *grpc;
     int fd;
@@ -495,55 +587,123 @@ static void etcd_watch(etcd_t *e, uint64_t streams[WATCHERS]) {
     while (e->watching < WATCHERS && clock_monotonic_ms() < until) loop_turn(e);
 }
 
-static void etcd_open(etcd_t *e, const char *dir) {
-    *e = (etcd_t){.fd = -1, .timer_at_ms = INT64_MAX};
-    // Unix sockets of etcd 3.4 have names of the form host:port, in its working folder.
-    CLEANUP(free_charp) char *log = str_printf("%s/etcd.log", dir);
-    static const char *const sockets[] = {"client:1", "peer:1"}; // left behind by a killed one
-    for (size_t i = 0; i < LENGTH_OF(sockets); i++) {
-        CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, sockets[i]);
+// Unix sockets of etcd 3.4 have names of the form host:port, in its working folder.
+static pid_t etcd_spawn(const char *dir, size_t member, const char *cluster) {
+    const char *name = member_names[member];
+    CLEANUP(free_charp) char *log = str_printf("%s/etcd-%s.log", dir, name);
+    CLEANUP(free_charp) char *data = str_printf("etcd-%s", name);
+    CLEANUP(free_charp) char *client = str_printf("unix://client:%zu", member + 1);
+    CLEANUP(free_charp) char *peer = str_printf("unix://peer:%zu", member + 1);
+    const char *urls[] = {client, peer}; // what a killed one left behind
+    for (size_t i = 0; i < LENGTH_OF(urls); i++) {
+        CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, urls[i] + strlen("unix://"));
         unlink(path);
     }
-    const char *argv[] = {"etcd",
-                          "--name",
-                          "m1",
-                          "--data-dir",
-                          "etcd",
-                          "--listen-client-urls",
-                          "unix://client:1",
-                          "--advertise-client-urls",
-                          "unix://client:1",
-                          "--listen-peer-urls",
-                          "unix://peer:1",
-                          "--initial-advertise-peer-urls",
-                          "unix://peer:1",
-                          "--initial-cluster",
-                          "m1=unix://peer:1",
-                          "--quota-backend-bytes",
-                          "8000000000",
-                          NULL};
+    const char *argv[] = {"etcd",       "--name",
+                          name,         "--data-dir",
+                          data,         "--listen-client-urls",
+                          client,       "--advertise-client-urls",
+                          client,       "--listen-peer-urls",
+                          peer,         "--initial-advertise-peer-urls",
+                          peer,         "--initial-cluster",
+                          cluster,      "--quota-backend-bytes",
+                          "8000000000", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, dir);
     posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT, 0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
-    int64_t begun = clock_monotonic_us();
-    if (posix_spawnp(&e->pid, "etcd", &actions, NULL, (char **)argv, environ) != 0) {
+    pid_t pid = 0;
+    if (posix_spawnp(&pid, "etcd", &actions, NULL, (char **)argv, environ) != 0) {
         fprintf(stderr, "bench_store: cannot start etcd\n");
         exit(1);
     }
     posix_spawn_file_actions_destroy(&actions);
-    snprintf(e->socket, sizeof e->socket, "%s/client:1", dir);
+    return pid;
+}
+
+static void etcd_connect(etcd_t *e, const char *dir, size_t member) {
+    snprintf(e->socket, sizeof e->socket, "%s/client:%zu", dir, member + 1);
     grpc_loop_t loop = {e, loop_watch, loop_unwatch, loop_timer, loop_now, loop_connection};
     e->grpc = grpc_new(e->socket, &loop, 0);
     for (int i = 0; i < CLIENTS_MAX; i++) calls[i] = (call_t){e, i};
+}
+
+static void etcd_open(etcd_t *e, const char *dir) {
+    *e = (etcd_t){.fd = -1, .timer_at_ms = INT64_MAX, .work = WORK_PUT};
+    int64_t begun = clock_monotonic_us();
+    e->pid = etcd_spawn(dir, 0, "m1=unix://peer:1");
+    etcd_connect(e, dir, 0);
     // The first put tells when it serves.
-    e->work = WORK_PUT;
     e->samples.begun_us = begun;
     call_next(e, 0);
     while (e->open) loop_turn(e);
     printf("etcd: start to first put %.0f ms\n", (double)(clock_monotonic_us() - begun) / 1e3);
     vec_done(&e->samples.us);
+}
+
+// ---- three etcd: the one that leads is asked ----------------------------------------------------
+typedef struct {
+    bool done;
+    uint64_t member, leader;
+} status_t;
+
+// etcdserverpb.StatusResponse: header = 1 (member_id = 2), leader = 4.
+static void status_done(void *arg, const grpc_result_t *result) {
+    status_t *s = arg;
+    s->done = true;
+    bytes_t b = result->body;
+    bool in_header = false;
+    size_t header_end = 0;
+    for (size_t at = 0; result->err == ERR_OK && at < b.len;) {
+        in_header = at < header_end;
+        uint8_t tag = b.at[at++];
+        uint64_t number = 0;
+        for (int shift = 0; at < b.len; shift += 7) {
+            number |= (uint64_t)(b.at[at] & 0x7f) << shift;
+            if (!(b.at[at++] & 0x80)) break;
+        }
+        if (!in_header && tag == 0x0a)
+            header_end = at + number; // go on inside it
+        else if ((tag & 7) == 2)
+            at += number;
+        if (in_header && tag == 0x10) s->member = number;
+        if (!in_header && tag == 0x20) s->leader = number;
+    }
+}
+
+static bool etcd_leads(etcd_t *e) {
+    status_t status = {0};
+    grpc_send(e->grpc, "/etcdserverpb.Maintenance/Status", (bytes_t){0}, 2000, NULL, status_done,
+              &status);
+    while (!status.done) loop_turn(e);
+    return status.leader && status.leader == status.member;
+}
+
+static void etcd_open_three(etcd_t *e, const char *dir) {
+    *e = (etcd_t){.fd = -1, .timer_at_ms = INT64_MAX, .work = WORK_PUT};
+    int64_t begun = clock_monotonic_us();
+    for (size_t i = 0; i < MEMBERS; i++)
+        e->others[i] = etcd_spawn(dir, i, "m1=unix://peer:1,m2=unix://peer:2,m3=unix://peer:3");
+    for (size_t i = 0;; i = (i + 1) % MEMBERS) {
+        etcd_connect(e, dir, i);
+        e->pid = e->others[i];
+        if (etcd_leads(e)) break;
+        grpc_destroy(&e->grpc);
+        if (clock_monotonic_us() > begun + 30 * 1000 * 1000) {
+            fprintf(stderr, "bench_store: no etcd leads\n");
+            exit(1);
+        }
+    }
+    printf("etcd: start of three to a known leader %.0f ms\n",
+           (double)(clock_monotonic_us() - begun) / 1e3);
+}
+
+static double etcd_cpu_us(const etcd_t *e) {
+    if (!e->others[0]) return cpu_us(e->pid, NULL);
+    double sum = 0;
+    for (size_t i = 0; i < MEMBERS; i++) sum += cpu_us(e->others[i], NULL);
+    return sum;
 }
 
 static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
@@ -553,7 +713,7 @@ static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
     e->key_state = ++number;
     uint64_t streams[WATCHERS] = {0};
     if (is_watch(work)) etcd_watch(e, streams);
-    double server = cpu_us(e->pid, NULL), client = cpu_us(getpid(), "bench_store");
+    double server = etcd_cpu_us(e), client = cpu_us(getpid(), "bench_store");
     e->samples.begun_us = clock_monotonic_us();
     e->samples.until_us = e->samples.begun_us + (int64_t)(seconds * 1e6);
     for (int i = 0; i < clients; i++) call_next(e, i);
@@ -562,7 +722,7 @@ static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
            clock_monotonic_us() < e->samples.until_us + DRAIN_MS * 1000)
         loop_turn(e);
     for (size_t i = 0; is_watch(work) && i < WATCHERS; i++) grpc_cancel(e->grpc, streams[i]);
-    server = cpu_us(e->pid, NULL) - server;
+    server = etcd_cpu_us(e) - server;
     client = cpu_us(getpid(), "bench_store") - client;
     figure_t f = figure_of(&e->samples, server, client);
     vec_done(&e->samples.us);
@@ -572,8 +732,12 @@ static figure_t etcd_run(etcd_t *e, work_t work, int clients, double seconds) {
 static void etcd_close(etcd_t *e, int signal_number) {
     if (!e->pid) return;
     grpc_destroy(&e->grpc);
-    kill(e->pid, signal_number);
-    waitpid(e->pid, NULL, 0);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        pid_t pid = e->others[0] ? e->others[i] : i == 0 ? e->pid : 0;
+        if (!pid) continue;
+        kill(pid, signal_number);
+        waitpid(pid, NULL, 0);
+    }
     e->pid = 0;
 }
 
@@ -612,7 +776,7 @@ static const row_t rows[] = {
     {WORK_GET, 16}, {WORK_GET, 64},   {WORK_LIST, 4},         {WORK_PAGE_COUNT, 4},
     {WORK_PAGE, 4}, {WORK_WATCH, 16}, {WORK_WATCH_SMALL, 64},
 };
-enum { ROWS = LENGTH_OF(rows), ROUNDS_MAX = 20 };
+enum { ROWS = LENGTH_OF(rows), ROWS_OF_THREE = 6, ROUNDS_MAX = 20 };
 
 static void print_row(const char *who, const row_t *row, const figure_t *f) {
     printf("%-7s %-10s %3d clients  %8.0f/s  p50 %7.2f ms  p99 %7.2f ms  CPU server %6.1f us, "
@@ -623,9 +787,9 @@ static void print_row(const char *who, const row_t *row, const figure_t *f) {
 }
 
 static void print_ratios(figure_t troupe[ROWS][ROUNDS_MAX], figure_t etcd[ROWS][ROUNDS_MAX],
-                         int rounds) {
+                         int rounds, size_t len) {
     printf("\nTroupe against etcd, worst .. best of %d rounds\n", rounds);
-    for (size_t i = 0; i < ROWS; i++) {
+    for (size_t i = 0; i < len; i++) {
         double low[4] = {1e9, 1e9, 1e9, 1e9}, high[4] = {0};
         for (int round = 0; round < rounds; round++) {
             const figure_t *t = &troupe[i][round], *e = &etcd[i][round];
@@ -664,8 +828,7 @@ static int serve(const char *dir, bool fill) {
     if (fill) troupe_run(&t, WORK_FILL, 64, 1e6);
     puts("filled");
     fflush(stdout);
-    while (getchar() != EOF) {}
-    return 0;
+    wait_for_the_end();
 }
 
 static void run_served(const char *dir, const char *mode, const char *when) {
@@ -716,11 +879,12 @@ typedef struct {
     double seconds;
     int rounds;
     const char *dir, *only;
+    int members; // 1 or 3; 0: both
 } wish_t;
 
 static wish_t read_wish(int argc, char **argv) {
-    wish_t w = {2, 3, "/tmp", ""};
-    if (argc == 2 && streq(argv[1], "--quick")) return (wish_t){0.5, 1, "/tmp", ""};
+    wish_t w = {2, 3, "/tmp", "", 0};
+    if (argc == 2 && streq(argv[1], "--quick")) return (wish_t){0.5, 1, "/tmp", "", 0};
     for (int i = 1; i + 1 < argc; i += 2) {
         if (streq(argv[i], "--seconds"))
             w.seconds = strtod(argv[i + 1], NULL);
@@ -728,11 +892,62 @@ static wish_t read_wish(int argc, char **argv) {
             w.rounds = (int)strtol(argv[i + 1], NULL, 10);
         else if (streq(argv[i], "--dir"))
             w.dir = argv[i + 1];
+        else if (streq(argv[i], "--members"))
+            w.members = (int)strtol(argv[i + 1], NULL, 10);
         else if (streq(argv[i], "--only"))
             w.only = argv[i + 1];
     }
     if (w.rounds < 1 || w.rounds > ROUNDS_MAX) w.rounds = 3;
     return w;
+}
+
+static void run_rows(const wish_t *wish, troupe_t *t, etcd_t *e, size_t len) {
+    static figure_t troupe[ROWS][ROUNDS_MAX], etcd[ROWS][ROUNDS_MAX];
+    const row_t fill = {WORK_FILL, 64};
+    figure_t filled;
+    if (t->process) filled = troupe_run(t, WORK_FILL, 64, 0), print_row("troupe", &fill, &filled);
+    if (e->pid) filled = etcd_run(e, WORK_FILL, 64, 0), print_row("etcd", &fill, &filled);
+    if (t->members[0])
+        printf("troupe: resident %.0f MiB of one member after 100,000 keys\n",
+               resident_mib(t->members[0]));
+    if (e->pid) printf("etcd: resident %.0f MiB after 100,000 keys\n", resident_mib(e->pid));
+    for (int round = 0; round < wish->rounds; round++) {
+        for (size_t i = 0; i < len; i++) {
+            const row_t *row = &rows[i];
+            if (t->process)
+                troupe[i][round] = troupe_run(t, row->work, row->clients, wish->seconds);
+            if (t->process) print_row("troupe", row, &troupe[i][round]);
+            if (e->pid) etcd[i][round] = etcd_run(e, row->work, row->clients, wish->seconds);
+            if (e->pid) print_row("etcd", row, &etcd[i][round]);
+        }
+    }
+    if (t->process && e->pid) print_ratios(troupe, etcd, wish->rounds, len);
+}
+
+static void run_one(const wish_t *wish, const char *dir) {
+    troupe_t t = {0};
+    etcd_t e = {0};
+    printf("one member\n");
+    if (!streq(wish->only, "etcd")) troupe_open(&t, dir);
+    if (!streq(wish->only, "troupe")) etcd_open(&e, dir);
+    run_rows(wish, &t, &e, ROWS);
+    if (t.process) troupe_memory(dir);
+    if (e.pid) etcd_memory(&e, dir);
+    etcd_close(&e, SIGTERM);
+    troupe_close(&t);
+}
+
+// Puts and reads, asked of the leader. CPU is that of all members together.
+static void run_three(const wish_t *wish, const char *dir) {
+    troupe_t t = {0};
+    etcd_t e = {0};
+    if (mkdir(dir, 0700) != 0) return;
+    printf("\nthree members, server CPU of all of them together\n");
+    if (!streq(wish->only, "etcd")) troupe_open_three(&t, dir);
+    if (!streq(wish->only, "troupe")) etcd_open_three(&e, dir);
+    run_rows(wish, &t, &e, ROWS_OF_THREE);
+    etcd_close(&e, SIGTERM);
+    troupe_close(&t);
 }
 
 int main(int argc, char **argv) {
@@ -743,41 +958,17 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)rng_next(&rng);
     if (argc == 3 && streq(argv[1], "--fill")) return serve(argv[2], true);
     if (argc == 3 && streq(argv[1], "--serve")) return serve(argv[2], false);
+    if (argc == 4 && streq(argv[1], "--member"))
+        return serve_member(argv[2], strtoul(argv[3], NULL, 10) % MEMBERS);
     CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", wish.dir);
     if (!mkdtemp(dir)) {
         fprintf(stderr, "bench_store: cannot make %s\n", dir);
         return 1;
     }
-    static figure_t troupe[ROWS][ROUNDS_MAX], etcd[ROWS][ROUNDS_MAX];
-    troupe_t t = {0};
-    etcd_t e = {0};
-    bool with_troupe = !streq(wish.only, "etcd"), with_etcd = !streq(wish.only, "troupe");
+    CLEANUP(free_charp) char *three = str_printf("%s/three", dir);
     print_floor(dir, 1);
-    if (with_troupe) troupe_open(&t, dir);
-    if (with_etcd) etcd_open(&e, dir);
-    const row_t fill = {WORK_FILL, 64};
-    figure_t filled;
-    if (with_troupe) filled = troupe_run(&t, WORK_FILL, 64, 0), print_row("troupe", &fill, &filled);
-    if (with_etcd) filled = etcd_run(&e, WORK_FILL, 64, 0), print_row("etcd", &fill, &filled);
-    if (with_etcd) printf("etcd: resident %.0f MiB after 100,000 keys\n", resident_mib(e.pid));
-    for (int round = 0; round < wish.rounds; round++) {
-        for (size_t i = 0; i < ROWS; i++) {
-            const row_t *row = &rows[i];
-            if (with_troupe)
-                troupe[i][round] = troupe_run(&t, row->work, row->clients, wish.seconds);
-            if (with_troupe) print_row("troupe", row, &troupe[i][round]);
-            if (with_etcd) etcd[i][round] = etcd_run(&e, row->work, row->clients, wish.seconds);
-            if (with_etcd) print_row("etcd", row, &etcd[i][round]);
-        }
-    }
-    if (with_troupe) troupe_memory(dir);
-    if (with_etcd) etcd_memory(&e, dir);
-    if (with_troupe && with_etcd) print_ratios(troupe, etcd, wish.rounds);
-    etcd_close(&e, SIGTERM);
-    if (t.process) {
-        process_stop(t.process);
-        process_destroy(&t.process);
-    }
+    if (wish.members != 3) run_one(&wish, dir);
+    if (wish.members != 1) run_three(&wish, three);
     remove_tree(dir);
     return 0;
 }
