@@ -117,6 +117,19 @@ void heads_remove(heads_t *heads, bytes_t key) {
     if (slot && slot->entry) empty_slot(heads, (size_t)(slot - heads->slots));
 }
 
+size_t heads_count(const heads_t *heads, bytes_t from, bytes_t end) {
+    assert(!heads->has_lost);
+    bool is_open = end.len == 1 && end.at[0] == 0;
+    size_t count = 0;
+    for (size_t i = 0; i < heads->len; i++) {
+        const heads_entry_t *entry = heads->slots[i].entry;
+        if (!entry || entry->head.deleted) continue;
+        bytes_t key = {entry->key, entry->len};
+        count += bytes_cmp(key, from) >= 0 && (is_open || bytes_cmp(key, end) < 0);
+    }
+    return count;
+}
+
 void heads_done(heads_t *heads) {
     for (size_t i = 0; i < heads->len; i++) free(heads->slots[i].entry);
     free(heads->slots);

@@ -31,4 +31,6 @@ typedef struct {
 bool heads_get(const heads_t *heads, bytes_t key, head_t *ret_head);
 void heads_put(heads_t *heads, bytes_t key, const head_t *head);
 void heads_remove(heads_t *heads, bytes_t key);
+// How many keys there are in [from, end), end "\0": from `from` on. While it is whole only.
+size_t heads_count(const heads_t *heads, bytes_t from, bytes_t end);
 void heads_done(heads_t *heads);

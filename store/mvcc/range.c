@@ -82,7 +82,10 @@ err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg,
     return err;
 }
 
-enum { BATCH_FIRST = 8 };
+enum {
+    BATCH_FIRST = 8,
+    COUNT_WALK_MAX = 4096, // past that a look at all heads costs less
+};
 
 // ---- the request --------------------------------------------------------------------------------
 typedef struct {
@@ -93,8 +96,9 @@ typedef struct {
     mvcc_t *m;
     arena_t *arena;
     VEC(found_t) found;
-    int64_t keep_max; // keys to keep; INT64_MAX: all
-    bool go_on;       // count past them
+    int64_t keep_max;  // keys to keep; INT64_MAX: all
+    bool go_on;        // count past them
+    int64_t count_max; // but no further than this
     int64_t count;
     bool more;
 } collect_t;
@@ -108,7 +112,7 @@ static bool collect(void *arg, bytes_t key, const head_t *head) {
         return true;
     }
     c->more = true;
-    return c->go_on;
+    return c->go_on && c->count < c->count_max;
 }
 
 Store__KeyValue *mvcc_kv_of(arena_t *arena, const change_t *change, bool with_value) {
@@ -217,7 +221,12 @@ err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *ra
         return why_set(why, ERR_COMPACTED, "revision %lld is compacted; the oldest kept is %lld",
                        (long long)at, (long long)m->meta.compacted);
     bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
-    collect_t c = {.m = m, .arena = arena, .keep_max = INT64_MAX};
+    // A long count needs no walk while every head is in memory.
+    bool by_heads = at == now && m->ops.len == 0 && !m->heads.has_lost && range->range_end.len;
+    collect_t c = {.m = m,
+                   .arena = arena,
+                   .keep_max = INT64_MAX,
+                   .count_max = by_heads ? COUNT_WALK_MAX : INT64_MAX};
     if (range->count_only)
         c.keep_max = 0;
     else if (range->limit > 0 && !sorted)
@@ -229,6 +238,8 @@ err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *ra
     reply->revision = now;
     reply->more = c.more && !range->count_only;
     if (err == ERR_OK && !range->count_only) err = fill(m, arena, range, &c, reply, why);
+    if (c.go_on && c.count >= c.count_max)
+        c.count = (int64_t)heads_count(&m->heads, bytes_of(range->key), bytes_of(range->range_end));
     reply->count = c.go_on ? c.count : (int64_t)reply->n_kvs;
     vec_done(&c.found);
     if (err == ERR_OK) *ret_reply = reply;

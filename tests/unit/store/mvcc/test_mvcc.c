@@ -483,6 +483,56 @@ Test(mvcc, a_crash_and_the_log_again_give_the_same_state)
     ASSERT_NO_LEAKS();
 }
 
+// Past some thousands of keys the count comes from the heads in memory, not from the walk.
+static void apply_one(mvcc_t *m, arena_t *arena, uint64_t index, uint64_t number, bool deletes) {
+    Store__Op op = {.base = PROTOBUF_C_MESSAGE_INIT(&store__op__descriptor)}, *ops[] = {&op};
+    Store__PutOp put = {.base = PROTOBUF_C_MESSAGE_INIT(&store__put_op__descriptor)};
+    Store__DeleteOp del = {.base = PROTOBUF_C_MESSAGE_INIT(&store__delete_op__descriptor)};
+    put.key = del.key = data_of(arena_printf(arena, "key-%llu", (unsigned long long)number));
+    op.op_case = deletes ? STORE__OP__OP_DELETE : STORE__OP__OP_PUT;
+    if (deletes)
+        op.delete_ = &del;
+    else
+        op.put = &put;
+    Store__TxnRequest txn = {.base = PROTOBUF_C_MESSAGE_INIT(&store__txn_request__descriptor)};
+    txn.then = ops;
+    txn.n_then = 1;
+    Store__TxnReply *reply = NULL;
+    why_t why;
+    cr_assert_eq(mvcc_txn(m, arena, &txn, &reply, &why), ERR_OK, "%s", why.text);
+    mvcc_entry_done(m, index, 1);
+}
+
+Test(mvcc, a_long_count_is_as_exact_as_a_short_one)
+{
+    enum { KEYS = 10 * 1000, GONE = 137 };
+    why_t why;
+    kv_t *kv = kv_map_new();
+    mvcc_t *m = NULL;
+    arena_t arena = {0};
+    cr_assert_eq(mvcc_open(kv, &m, &why), ERR_OK);
+    for (uint64_t i = 0; i < KEYS + GONE; i++) apply_one(m, &arena, i + 1, i % KEYS, i >= KEYS);
+    cr_assert_eq(mvcc_commit(m, &why), ERR_OK);
+    for (int old = 0; old < 2; old++) { // one revision back the count is walked
+        Store__RangeRequest range = {
+            .base = PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
+        Store__RangeReply *reply = NULL;
+        range.key = data_of("key-");
+        range.range_end = data_of("key.");
+        range.limit = 5;
+        range.want_count = true;
+        range.revision = old ? mvcc_meta(m)->revision - 1 : 0;
+        cr_assert_eq(mvcc_range(m, &arena, &range, &reply, &why), ERR_OK, "%s", why.text);
+        cr_assert_eq(reply->count, KEYS - GONE + old);
+        cr_assert_eq(reply->n_kvs, 5);
+        cr_assert(reply->more);
+    }
+    arena_done(&arena);
+    mvcc_destroy(&m);
+    kv_destroy(&kv);
+    ASSERT_NO_LEAKS();
+}
+
 Test(mvcc, keys_of_any_bytes_sort_as_bytes_do)
 {
     static const bytes_t keys[] = {
