@@ -143,21 +143,31 @@ static uint64_t reserve_bytes(const disk_t *self) {
     return 2 * segment_bytes(self);
 }
 
-// Each spare file, the reserve, and as much again as half of it: all there, or ERR_DISK_FULL.
-static err_t have_space(actor_t *me, why_t *why) {
-    disk_t *self = actor_state(me);
-    uint64_t want = reserve_bytes(self), free_bytes = 0, have = 0;
+// Is there room for the reserve, or what is missing of it, and half as much again?
+static err_t measure(disk_t *self, uint64_t *ret_reserve, why_t *why) {
+    uint64_t want = reserve_bytes(self), free_bytes = 0;
     CLEANUP(file_close) file_t *file = NULL;
+    *ret_reserve = 0;
+    err_t err = files_free_bytes(self->files, self->args->data_dir, &free_bytes, why);
+    if (err == ERR_OK &&
+        files_open(self->files, self->reserve, FILE_OPEN_READ, &file, NULL) == ERR_OK)
+        err = file_size(file, ret_reserve, why);
+    uint64_t least = want / 2 + (*ret_reserve < want ? want - *ret_reserve : 0);
+    if (err != ERR_OK || free_bytes >= least) return err;
+    return why_set(why, ERR_DISK_FULL, "%llu MiB are free, %llu MiB are wanted",
+                   (unsigned long long)free_bytes >> 20, (unsigned long long)least >> 20);
+}
+
+// Each spare file, the reserve, and as much again as half of it: all there, or ERR_DISK_FULL.
+static err_t have_space(disk_t *self, why_t *why) {
+    CLEANUP(file_close) file_t *file = NULL;
+    uint64_t have = 0;
     err_t err = ERR_OK;
     for (bool made = true; err == ERR_OK && made;) err = journal_reserve(self->journal, &made, why);
-    if (err == ERR_OK) err = files_free_bytes(self->files, self->args->data_dir, &free_bytes, why);
-    if (err == ERR_OK) err = files_open(self->files, self->reserve, FILE_OPEN_CREATE, &file, why);
-    if (err == ERR_OK) err = file_size(file, &have, why);
-    uint64_t least = want / 2 + (have < want ? want - have : 0);
-    if (err == ERR_OK && free_bytes < least)
-        return why_set(why, ERR_DISK_FULL, "%llu MiB are free, %llu MiB are wanted",
-                       (unsigned long long)free_bytes >> 20, (unsigned long long)least >> 20);
-    return err == ERR_OK && have < want ? file_reserve(file, want, why) : err;
+    if (err == ERR_OK) err = measure(self, &have, why);
+    if (err != ERR_OK || have >= reserve_bytes(self)) return err;
+    err = files_open(self->files, self->reserve, FILE_OPEN_CREATE, &file, why);
+    return err == ERR_OK ? file_reserve(file, reserve_bytes(self), why) : err;
 }
 
 static void set_full(actor_t *me, const char *why) {
@@ -197,7 +207,7 @@ static void look(actor_t *me) {
     self->unlooked = 0;
     why_t why;
     // Whatever the reason: what cannot be reserved must not be relied on.
-    if (have_space(me, &why) != ERR_OK) {
+    if (have_space(self, &why) != ERR_OK) {
         set_full(me, why.text);
     } else if (self->full) {
         self->full = false;
@@ -218,9 +228,10 @@ static void look_again(actor_t *me) {
 // The database opens beside us and may need what the reserve keeps.
 static void look_first(actor_t *me) {
     disk_t *self = actor_state(me);
-    uint64_t free_bytes = 0;
-    err_t err = files_free_bytes(self->files, self->args->data_dir, &free_bytes, NULL);
-    if (err == ERR_OK && free_bytes < reserve_bytes(self) / 2) set_full(me, "little is free");
+    uint64_t have = 0;
+    bool fresh = journal_trail(self->journal)->last == 0; // its reserve is yet to be made
+    why_t why;
+    if (!fresh && measure(self, &have, &why) != ERR_OK) set_full(me, why.text);
 }
 
 // ---- handlers -----------------------------------------------------------------------------------

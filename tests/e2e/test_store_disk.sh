@@ -47,6 +47,12 @@ stop() { "$BIN/troupe" down --run-dir "$WORK/$1/run"; }
 # shellcheck disable=SC2046
 store() { local name=$1; shift; "$BIN/troupe" "$@" $(options "$name"); }
 ledger() { local name=$1; shift; "$LEDGER" "$@" --socket "$WORK/$name/run/parts/store.sock"; }
+writer_start() { # NAME: in the background, until writer_stop
+    : > "$WORK/$1.ledger"
+    "$LEDGER" write --socket "$WORK/$1/run/parts/store.sock" --ledger "$WORK/$1.ledger" --clients 4 --seconds 600 > "$WORK/$1.out" 2>&1 &
+    writer=$!; JOBS+=("$writer")
+}
+writer_stop() { kill "$writer" 2> /dev/null; wait "$writer" 2> /dev/null; }
 member_pid() { pgrep -P "$(head -1 "$WORK/$1/run/troupe.pid")" 2> /dev/null | head -1; }
 small_disk() { # NAME MIB: an ext4 of that size in an image in memory, mounted at NAME/data
     mkdir -p "$WORK/$1/data"
@@ -56,15 +62,14 @@ small_disk() { # NAME MIB: an ext4 of that size in an image in memory, mounted a
 
 # ---- kill -9 with writes in flight -------------------------------------------------------------------
 start kill > "$WORK/out" 2>&1 && ok "a member starts" || { not_ok "a member starts"; cat "$WORK/out" "$WORK/kill/log"; exit 1; }
-ledger kill write --ledger "$WORK/kill.ledger" --seconds 600 > "$WORK/kill.out" 2>&1 & JOBS+=($!)
-writer=$!
+writer_start kill
 kills=0
 for ((i = 0; i < ROUNDS; i++)); do
-    before=$(wc -l < "$WORK/kill.ledger" 2> /dev/null || echo 0)
+    before=$(wc -l < "$WORK/kill.ledger")
     until_true 20 bash -c "[ \$(wc -l < $WORK/kill.ledger) -gt $((before + RANDOM % 200)) ]" > /dev/null || break
     pid=$(member_pid kill) && kill -9 "$pid" 2> /dev/null && kills=$((kills + 1))
 done
-kill "$writer" 2> /dev/null; wait "$writer" 2> /dev/null
+writer_stop
 [ "$kills" -ge "$ROUNDS" ] && ok "$kills times killed while it wrote" || not_ok "$kills times killed while it wrote, of $ROUNDS"
 check_text "kill -9: nothing acknowledged is lost" ' 0 are lost' "$(ledger kill check --ledger "$WORK/kill.ledger" 2>&1 | tail -3)"
 note "$(wc -l < "$WORK/kill.ledger") writes were acknowledged"
@@ -115,8 +120,8 @@ stop kill > /dev/null 2>&1
 mkdir -p "$WORK/ram" && mount -t tmpfs -o size=700m tmpfs "$WORK/ram" && MOUNTS=("$WORK/ram" "${MOUNTS[@]}")
 if small_disk cut 160 2> "$WORK/out"; then
     start cut > "$WORK/out" 2>&1
-    ledger cut write --ledger "$WORK/cut.ledger" --seconds 600 > "$WORK/cut.out" 2>&1 & JOBS+=($!)
-    writer=$! lost=0 copies=0
+    writer_start cut
+    copies=0
     for ((i = 0; i < COPIES; i++)); do
         wait_s "0.$((RANDOM % 9 + 1))"; wait_s "0.$((RANDOM % 9 + 1))"
         pid=$(member_pid cut); kill -STOP "$pid"
@@ -127,11 +132,11 @@ if small_disk cut 160 2> "$WORK/out"; then
         mount -o loop "$WORK/ram/copy.img" "$WORK/copy/data" || break
         MOUNTS+=("$WORK/copy/data")
         start copy > "$WORK/out" 2>&1
-        ledger copy check --ledger "$WORK/copy.ledger" > "$WORK/copy.out" 2>&1 && copies=$((copies + 1)) || { lost=$((lost + 1)); tail -3 "$WORK/copy.out" | sed 's/^/#   /'; }
+        ledger copy check --ledger "$WORK/copy.ledger" > "$WORK/copy.out" 2>&1 && copies=$((copies + 1)) || tail -3 "$WORK/copy.out" | sed 's/^/#   /'
         stop copy > /dev/null 2>&1
         umount "$WORK/copy/data"
     done
-    kill "$writer" 2> /dev/null; wait "$writer" 2> /dev/null
+    writer_stop
     [ "$copies" -eq "$COPIES" ] && ok "$copies copies of the disk below the page cache lack nothing acknowledged before" || not_ok "of $COPIES copies of the disk $copies lack nothing"
     stop cut > /dev/null 2>&1
 else
@@ -144,7 +149,7 @@ if small_disk full 160 2> "$WORK/out"; then
     ledger full write --ledger "$WORK/full.ledger" --seconds 1 > /dev/null
     pid=$(member_pid full)
     dd if=/dev/zero of="$WORK/full/data/filler" bs=1M > /dev/null 2>&1
-    refused() { ledger full write --ledger "$WORK/full.ledger" --seconds 1 > /dev/null; ledger full put /full/a | grep -q DISK_FULL; }
+    refused() { ledger full write --ledger "$WORK/full.ledger" --seconds 1; grep -q DISK_FULL <<< "$(ledger full put /full/a)"; }
     until_true 20 refused > /dev/null && ok "a full disk: writes are refused" || not_ok "a full disk: writes are refused"
     check_text "the error says what, where, and what to do" 'no space left on the disk of .*/full/data/store.*make room' "$(ledger full put /full/a 2>&1)"
     check_text "status shows the alarm" 'ALARM +disk full' "$(store full store status 2>&1)"
@@ -154,11 +159,13 @@ if small_disk full 160 2> "$WORK/out"; then
     check_text "what was deleted is gone" 'not there' "$(ledger full get "$key" 2>&1)"
     [ "$(member_pid full)" = "$pid" ] && ok "it was not restarted" || not_ok "it was not restarted"
     kill -9 "$pid"
-    reads() { ledger full get /full/a | grep -q '^ok'; }
+    reads() { ledger full get /full/a; }
     until_true 20 reads > /dev/null && ok "killed on the full disk, it comes back and serves reads" || { not_ok "killed on the full disk, it comes back and serves reads"; tail -5 "$WORK/full/log" | sed 's/^/#   /'; }
     pid=$(member_pid full)
+    still() { grep -q DISK_FULL <<< "$(ledger full put /full/a)"; }
+    until_true 5 still > /dev/null && ok "… and still refuses writes" || not_ok "… and still refuses writes"
     rm "$WORK/full/data/filler"
-    writes() { ledger full put /full/b | grep -q '^ok'; }
+    writes() { ledger full put /full/b; }
     until_true 20 writes > "$WORK/ms" && ok "with room again writes go on ($(cat "$WORK/ms") ms)" || not_ok "with room again writes go on"
     [ "$(member_pid full)" = "$pid" ] && ok "… without a restart" || not_ok "… without a restart"
     sed -i 1d "$WORK/full.ledger"
