@@ -3,6 +3,7 @@
 #include "store/machine.h"
 #include "store/rocks.h"
 #include "troupe/raft.pb-c.h"
+#include <unistd.h>
 
 enum { IMPORT_OPS_MAX = 8 * 1024, READ_BYTES_MAX = 1 << 20, APPLY_BYTES_MAX = 8 << 20 };
 
@@ -118,13 +119,32 @@ err_t offline_check(const char *dir, const progress_t *progress, offline_report_
 typedef struct {
     const offline_anew_t *anew;
     char *dir, *db_dir; // DIR.new; owned
+    bool begun;         // and not in its place yet
     kv_t *kv;
     mvcc_t *mvcc;
 } made_t;
 
+// What did not become a whole folder is taken away.
+static void remove_folder(const char *dir) {
+    arena_t arena = {0};
+    const char **names;
+    size_t len = 0;
+    if (files_list(files_real(), dir, &arena, &names, &len, NULL) != ERR_OK) len = 0;
+    for (size_t i = 0; i < len; i++)
+        (void)!files_remove(files_real(), arena_printf(&arena, "%s/%s", dir, names[i]), NULL);
+    (void)rmdir(dir);
+    arena_done(&arena);
+}
+
 static void made_close(made_t *m) {
     mvcc_destroy(&m->mvcc);
     kv_destroy(&m->kv);
+    if (m->begun) {
+        CLEANUP(free_charp) char *log_dir = str_printf("%s/log", m->dir);
+        remove_folder(log_dir);
+        remove_folder(m->db_dir);
+        remove_folder(m->dir);
+    }
     free(m->dir);
     free(m->db_dir);
 }
@@ -143,8 +163,8 @@ static err_t made_begin(made_t *m, const offline_anew_t *anew, why_t *why) {
     *m = (made_t){.anew = anew, .dir = str_printf("%s.new", anew->dir)};
     m->db_dir = str_printf("%s/db", m->dir);
     err_t err = refuse_leftover(m, why);
-    if (err == ERR_OK) err = files_make_dir(files_real(), m->dir, why);
-    return err;
+    m->begun = err == ERR_OK;
+    return err == ERR_OK ? files_make_dir(files_real(), m->dir, why) : err;
 }
 
 static err_t made_open_db(made_t *m, why_t *why) {
@@ -199,8 +219,7 @@ static err_t make_log(const made_t *m, raft_index_t index, raft_term_t term, raf
     return err;
 }
 
-static err_t put_in_place(const made_t *m, bool there_was_one, offline_made_t *ret_made,
-                          why_t *why) {
+static err_t put_in_place(made_t *m, bool there_was_one, offline_made_t *ret_made, why_t *why) {
     const char *dir = m->anew->dir, *slash = strrchr(dir, '/');
     CLEANUP(free_charp)
     char *parent = slash ? str_dup_n(dir, slash == dir ? 1 : (size_t)(slash - dir)) : str_dup(".");
@@ -211,6 +230,7 @@ static err_t put_in_place(const made_t *m, bool there_was_one, offline_made_t *r
         err = files_rename(files_real(), dir, kept, why);
     }
     if (err == ERR_OK) err = files_rename(files_real(), m->dir, dir, why);
+    if (err == ERR_OK) m->begun = false;
     if (err == ERR_OK) err = files_sync_dir(files_real(), parent, why);
     if (err != ERR_OK) return err;
     ret_made->revision = mvcc_meta(m->mvcc)->revision;
