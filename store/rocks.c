@@ -6,6 +6,8 @@
 
 enum { READ_TIER_PERSISTED = 2 }; // rocksdb/options.h: kPersistedTier, past all memtables
 
+enum { DELETIONS_WINDOW = 4096, DELETIONS_TRIGGER = 3072 };
+
 typedef struct {
     kv_t face;
     rocksdb_t *db;
@@ -182,6 +184,9 @@ static void set_options(rocks_t *rocks) {
     rocksdb_options_set_max_bytes_for_level_base(rocks->options, 64 << 20);
     rocksdb_options_set_compression(rocks->options, rocksdb_lz4_compression);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(rocks->options, 1);
+    // A flood of deletions is compacted when it was flushed, not when the next flood comes.
+    rocksdb_options_add_compact_on_deletion_collector_factory(rocks->options, DELETIONS_WINDOW,
+                                                              DELETIONS_TRIGGER);
 
     rocks->cache = rocksdb_cache_create_lru(ROCKS_CACHE_BYTES);
     rocks->table = rocksdb_block_based_options_create();
