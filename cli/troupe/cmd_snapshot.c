@@ -209,8 +209,9 @@ static err_t restore(const store_ops_t *o, const char *path, arena_t *arena, why
     store_progress_end();
     if (err == ERR_OK)
         printf("%s: a cluster of %s alone, id %016llx, revision %lld; everything below is "
-               "compacted\n",
-               dir, o->vars.node, (unsigned long long)anew.cluster_id, (long long)made.revision);
+               "compacted\n" STORE_NEW_CLUSTER,
+               dir, o->vars.node, (unsigned long long)anew.cluster_id, (long long)made.revision,
+               (unsigned long long)anew.cluster_id);
     return err;
 }
 

@@ -129,8 +129,10 @@ static err_t recover(const store_ops_t *o, const char *dir, arena_t *arena, why_
     if (err == ERR_OK) err = offline_recover(&anew, &made, why);
     store_progress_end();
     if (err == ERR_OK)
-        printf("recovered: cluster %016llx, revision %lld; the old folder is %s\n",
-               (unsigned long long)anew.cluster_id, (long long)made.revision, made.kept);
+        printf(
+            "recovered: cluster %016llx, revision %lld; the old folder is %s\n" STORE_NEW_CLUSTER,
+            (unsigned long long)anew.cluster_id, (long long)made.revision, made.kept,
+            (unsigned long long)anew.cluster_id);
     free(made.kept);
     return err;
 }

@@ -30,6 +30,11 @@ err_t store_ask(client_t *client, arena_t *arena, const char *to, const Protobuf
 // arena's.
 const char *store_dir(arena_t *arena, const store_ops_t *o, const char *named);
 
+// What people must do with a new cluster's id.
+#define STORE_NEW_CLUSTER                                                                     \
+    "Where a Disk configuration names a `cluster`, it must be %016llx from now on, of this\n" \
+    "member and of those that join it.\n"
+
 // ---- talking with people ------------------------------------------------------------------------
 // Prints what will happen and asks; a dry run ends here. ERR_CANCELLED: nothing is to be done.
 err_t store_confirm(const store_ops_t *o, const char *what, why_t *why) MUST_USE;

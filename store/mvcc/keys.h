@@ -23,7 +23,7 @@ enum {
     KEYS_CHANGES = 'C', // smaller than every other space's letter
     KEYS_INDEX = 'i',
     KEYS_FLAG_DELETED = 1,
-    KEYS_META_VERSION = 1,
+    KEYS_META_VERSION = 2, // 1: changes under another letter
 };
 
 // What the index knows of a key at one revision.

@@ -271,7 +271,7 @@ err_t mvcc_open(kv_t *kv, mvcc_t **ret_mvcc, why_t *why) {
     m->kv = kv;
     bytes_t value = {0};
     err_t err = kv_get(kv, keys_meta(), &m->batch, &value, why);
-    if (err == ERR_OK && value.len && value.at[0] > KEYS_META_VERSION)
+    if (err == ERR_OK && value.len && value.at[0] != KEYS_META_VERSION)
         err = why_set(why, ERR_UNSUPPORTED, "database format %u, this program knows %d",
                       value.at[0], KEYS_META_VERSION);
     else if (err == ERR_OK && value.at && !keys_get_meta(value, &m->meta))

@@ -556,15 +556,15 @@ Test(mvcc, keys_of_any_bytes_sort_as_bytes_do)
     ASSERT_NO_LEAKS();
 }
 
-Test(mvcc, a_damaged_meta_record_and_one_of_a_newer_format_are_refused)
+Test(mvcc, a_damaged_meta_record_and_one_of_another_format_are_refused)
 {
     kv_t *kv = kv_map_new();
-    kv_op_t op = {keys_meta(), bytes_of_str("\1rubbish"), false};
+    kv_op_t op = {keys_meta(), bytes_of_str("\2rubbish"), false};
     why_t why;
     mvcc_t *m = NULL;
     cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
     cr_assert_eq(mvcc_open(kv, &m, &why), ERR_CORRUPT);
-    op.value = bytes_of_str("\2");
+    op.value = bytes_of_str("\3");
     cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
     cr_assert_eq(mvcc_open(kv, &m, &why), ERR_UNSUPPORTED);
     kv_destroy(&kv);
