@@ -11,6 +11,8 @@ enum {
     READ_BYTES_MAX = 4 << 20, // of one DiskEntries
     TIMER_HELD = 1,
     TIMER_LOOK,
+    TIMER_MARK,
+    MARK_IDLE_MS = 50, // after the last sync
 };
 
 // ---- state --------------------------------------------------------------------------------------
@@ -378,10 +380,19 @@ static void sync(actor_t *me) {
         return;
     }
     self->write_synced = self->write;
+    actor_timer(me, TIMER_MARK, MARK_IDLE_MS);
     int64_t delay_us = files_take_delay_us(self->files);
     // The port's time is virtual in a simulation: real microseconds must not leak into it.
     bool is_real = self->files == files_real();
     answer(me, is_real ? sync_us : 0, delay_us);
+}
+
+static void mark(actor_t *me) {
+    disk_t *self = actor_state(me);
+    why_t why;
+    if (self->failed) return;
+    err_t err = journal_mark(self->journal, &why);
+    if (err != ERR_OK) fail(me, err, &why);
 }
 
 static void settle(actor_t *me) {
@@ -393,6 +404,7 @@ static void settle(actor_t *me) {
 static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_HELD) release_held(me);
     if (tag == TIMER_LOOK) look_again(me);
+    if (tag == TIMER_MARK) mark(me);
 }
 
 // ---- life ---------------------------------------------------------------------------------------

@@ -522,6 +522,18 @@ err_t journal_sync(journal_t *journal, why_t *why) {
     return err;
 }
 
+err_t journal_mark(journal_t *journal, why_t *why) {
+    journal_t *j = journal;
+    if (j->broken || j->end != j->synced || j->end == RECORD_SEGMENT_HEADER_BYTES ||
+        j->end + record_bytes(0) > last_segment(j)->bytes)
+        return ERR_OK;
+    record_t record = {RECORD_HARD, 0, 0, j->hard.vote, j->hard.term, {0}};
+    err_t err = add_record(j, &record, why);
+    if (err == ERR_OK) err = flush(j, why);
+    j->broken = err != ERR_OK;
+    return err;
+}
+
 // ---- reading ------------------------------------------------------------------------------------
 static segment_t *segment_of(journal_t *j, uint64_t sequence) {
     uint64_t first = j->segments.at[0].header.sequence;

@@ -64,6 +64,10 @@ uint64_t journal_room(const journal_t *journal);
 err_t journal_append(journal_t *journal, const raft_hard_t *hard, const journal_entry_t *entries,
                      size_t len, why_t *why) MUST_USE;
 err_t journal_sync(journal_t *journal, why_t *why) MUST_USE;
+// Note behind what was synced that it was: a record without news, not synced itself. Damage to the
+// very last batch is then told from a torn tail, though nothing was written after it. When idle:
+// does nothing while something is unsynced, or where there is no room in the segment.
+err_t journal_mark(journal_t *journal, why_t *why) MUST_USE;
 // Make one spare file if fewer than JOURNAL_SPARES wait; made: there may be another to make. Takes
 // a segment's worth of writing, so: when nobody waits. ERR_DISK_FULL: all is as before.
 err_t journal_reserve(journal_t *journal, bool *ret_made, why_t *why) MUST_USE;

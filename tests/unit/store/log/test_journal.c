@@ -226,6 +226,34 @@ Test(journal, a_damaged_record_that_was_durable_is_refused_with_file_and_positio
     ASSERT_NO_LEAKS();
 }
 
+Test(journal, damage_to_the_last_synced_batch_is_told_once_it_was_marked)
+{
+    for (int marked = 0; marked < 2; marked++) {
+        files_t *files = files_fake_new(1);
+        journal_t *j = opened(files);
+        why_t why;
+        raft_hard_t hard = {3, MEMBER};
+        journal_entry_t e = {1, 3, 1, bytes_of_str("one")};
+        cr_assert_eq(journal_append(j, &hard, &e, 1, &why), ERR_OK);
+        cr_assert_eq(journal_mark(j, &why), ERR_OK); // not synced yet: no mark
+        sync_it(j);
+        for (int twice = 0; twice < 2 && marked; twice++)
+            cr_assert_eq(journal_mark(j, &why), ERR_OK);
+        journal_close(&j);
+        CLEANUP(free_charp) char *path = segment_path(1);
+        cr_assert_eq(files_fake_flip_bit(files, path, 512 + 32 + 33, &why), ERR_OK);
+        err_t err = try_open(files, &j, &why);
+        cr_assert_eq(err, marked ? ERR_CORRUPT : ERR_OK, "%s", why.text);
+        if (marked) cr_assert_not_null(strstr(why.text, "seg at 544"), "%s", why.text);
+        cr_assert_eq(files_fake_flip_bit(files, path, 512 + 32 + 33, &why), ERR_OK);
+        if (marked) cr_assert_eq(try_open(files, &j, &why), ERR_OK, "%s", why.text);
+        if (marked) cr_assert_eq(journal_hard(j).vote, MEMBER);
+        journal_close(&j);
+        files_fake_destroy(&files);
+    }
+    ASSERT_NO_LEAKS();
+}
+
 Test(journal, damage_in_an_older_segment_is_refused_too)
 {
     files_t *files = files_fake_new(1);
