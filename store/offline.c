@@ -31,6 +31,7 @@ static err_t open_log(folder_t *f, why_t *why) {
     journal_options_t options = {.dir = f->log_dir, .read_only = true};
     err_t err = journal_open(files_real(), &options, 0, &f->journal, why);
     if (err == ERR_EXISTS) why_wrap(why, err, "a member runs on this data folder: stop it first");
+    if (err == ERR_NOT_FOUND) why_wrap(why, err, "no member's data folder is here");
     return err;
 }
 

@@ -80,6 +80,9 @@ check_text "a snapshot is saved while it runs" "revision [0-9]+, [0-9]+ keys" "$
 check_text "a folder in use is not checked" 'stop it first' "$(store kill store check 2>&1)"
 check "it stops" stop kill
 check_text "its folder is sound" 'sound +[0-9]+ keys' "$(store kill store check 2>&1)"
+check_text "no folder is no folder" "no member's data folder" "$("$BIN/troupe" store check /nowhere 2>&1)"
+cp "$BIN/troupe" "$WORK/troupe" && chmod 755 "$WORK" "$WORK/troupe" # nobody may come as far as the folder
+check_text "a folder of others is refused" 'Permission denied' "$(setpriv --reuid 65534 --clear-groups "$WORK/troupe" store check "$WORK/kill/data" 2>&1)"
 check_text "the snapshot is sound" 'sound' "$(store kill snapshot status "$WORK/a.snap" 2>&1)"
 check_text "a restore never overwrites" 'is there already' "$(store kill snapshot restore "$WORK/a.snap" 2>&1)"
 check_text "the folder of another member is refused" 'another member' "$("$BIN/troupe" store recover "$WORK/kill/data" --node m7 --yes 2>&1)"
@@ -92,6 +95,11 @@ check_text "a lost quorum: one survivor becomes a cluster" 'recovered: cluster' 
 check_text "the recovered folder is sound" 'sound' "$(store kill store check 2>&1)"
 start kill > "$WORK/out" 2>&1
 check_text "the recovered cluster has every key, as it was" ' 0 are lost' "$(ledger kill check --ledger "$WORK/kill.ledger" 2>&1 | tail -3)"
+check_text "a value too large is refused" 'TOO_LARGE' "$(ledger kill put /large --bytes 1600000 2>&1)"
+check_text "a member that is there is not added again" 'already|exists|of this name' "$(store kill member add m1 2>&1)"
+check_text "an unknown one is not promoted" 'no such member|not found' "$(store kill member promote m9 2>&1)"
+check_text "the last voter is not removed" 'member|voter' "$(store kill member remove m1 --yes 2>&1)"
+check_text "… it still serves" 'voter, leads' "$(store kill store status 2>&1)"
 stop kill > /dev/null 2>&1
 
 # ---- damage --------------------------------------------------------------------------------------------
