@@ -80,8 +80,6 @@ Test(rocks, forgotten_history_gives_its_space_back, .timeout = 60)
         if (kv_disk_bytes(kv) > most) most = kv_disk_bytes(kv);
     }
     cr_assert_eq(kv_flush(kv, &why), ERR_OK);
-    cr_log_warn("at most %llu KiB, at the end %llu KiB", (unsigned long long)most >> 10,
-                (unsigned long long)kv_disk_bytes(kv) >> 10);
     cr_assert_lt(most, 24u << 20, "%llu", (unsigned long long)most);
     cr_assert_eq(mvcc_verify(m, NULL, &why), ERR_OK, "%s", why.text);
     mvcc_destroy(&m);
