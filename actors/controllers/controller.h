@@ -58,9 +58,11 @@ typedef struct write {
     int64_t deleted; // of a WRITE_DELETE_ALL that worked
 } write_t;
 
+#define NEEDS(what) (1u << FOLLOWED_##what)
 typedef struct controller_def {
-    const char *name;               // component of its events: "replicaset-controller"
-    size_t state_size;              // zeroed before start
+    const char *name;  // component of its events: "replicaset-controller"
+    size_t state_size; // zeroed before start
+    uint32_t needs; // NEEDS(…) of each cache that its syncs rest on: without them it does not run
     void (*start)(controller_t *c); // subscribes to what it follows
     // Bring one key to what is wanted. Runs again whenever the key is touched or a write failed.
     void (*sync)(controller_t *c, const char *key);

@@ -337,6 +337,7 @@ static void on_elect_reply(actor_t *me, const message_t *msg, const void *body) 
     bool led = self->election.leads;
     election_handle(&self->election, me, msg, body);
     if (led || !self->election.leads) return;
+    self->catch_up.bears_refusals = true;
     catch_up_start(&self->catch_up, me, &self->informers, TAG_CATCH_UP);
     open_ages(self);
 }
@@ -369,6 +370,15 @@ static void sync_key(controller_t *c, const char *key) {
         finish_key(c, key, c->retry);
 }
 
+// A kind that is refused (an API server of another version) stops those who need it, not the rest.
+static bool has_its_caches(const controller_t *c) {
+    for (size_t what = 0; what < FOLLOWED_LEN; what++)
+        if (c->def->needs & (1u << what) &&
+            !informer_is_synced(c->shell->followed.at[what]->informer))
+            return false;
+    return true;
+}
+
 static void settle(actor_t *me) {
     controllers_t *self = actor_state(me);
     if (!self->election.leads || !catch_up_is_done(&self->catch_up)) return;
@@ -380,6 +390,7 @@ static void settle(actor_t *me) {
         any = false;
         for (size_t i = 0; i < self->all_len && budget; i++) {
             if (imap_len(&self->writes) >= writes_max) return; // the next outcome settles again
+            if (!has_its_caches(&self->all[i])) continue;
             const char *key = workqueue_next(&self->all[i].queue, now_ms);
             if (!key) continue;
             sync_key(&self->all[i], key);
@@ -388,6 +399,7 @@ static void settle(actor_t *me) {
         }
     }
     for (size_t i = 0; i < self->all_len; i++) {
+        if (!has_its_caches(&self->all[i])) continue; // told when it has
         int64_t deadline_ms = workqueue_deadline_ms(&self->all[i].queue);
         if (deadline_ms < next_ms) next_ms = deadline_ms;
     }

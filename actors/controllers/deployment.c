@@ -284,6 +284,7 @@ static void stop(controller_t *c) {
 
 const controller_def_t deployment_controller = {
     .name = "deployment-controller",
+    .needs = NEEDS(DEPLOYMENTS) | NEEDS(REPLICA_SETS) | NEEDS(PODS),
     .state_size = sizeof(state_t),
     .start = start,
     .sync = sync,

@@ -116,6 +116,7 @@ static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *o
 
 const controller_def_t endpoints_controller = {
     .name = "endpoint-slice-controller",
+    .needs = NEEDS(SERVICES) | NEEDS(PODS) | NEEDS(ENDPOINTS) | NEEDS(ENDPOINT_SLICES),
     .start = start,
     .sync = sync,
     .outcome = outcome,

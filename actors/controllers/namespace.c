@@ -117,6 +117,7 @@ static void stop(controller_t *c) {
 
 const controller_def_t namespace_controller = {
     .name = "namespace-controller",
+    .needs = NEEDS(NAMESPACES) | NEEDS(SERVICE_ACCOUNTS),
     .state_size = sizeof(state_t),
     .start = start,
     .sync = sync,

@@ -65,6 +65,7 @@ static void sync(controller_t *c, const char *key) {
 static void stop(controller_t *c) { map_done(&((state_t *)controller_state(c))->told); }
 
 const controller_def_t nodeipam_controller = {.name = "node-controller",
+                                              .needs = NEEDS(NODES),
                                               .state_size = sizeof(state_t),
                                               .start = start,
                                               .sync = sync,

@@ -204,6 +204,7 @@ static void stop(controller_t *c) { map_done(&((state_t *)controller_state(c))->
 
 const controller_def_t nodelife_controller = {
     .name = "node-controller",
+    .needs = NEEDS(NODES) | NEEDS(PODS),
     .state_size = sizeof(state_t),
     .start = start,
     .sync = sync,

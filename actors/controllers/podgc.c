@@ -88,6 +88,7 @@ static void stop(controller_t *c) { map_done(&((state_t *)controller_state(c))->
 
 const controller_def_t podgc_controller = {
     .name = "pod-garbage-collector",
+    .needs = NEEDS(NODES) | NEEDS(PODS),
     .state_size = sizeof(state_t),
     .start = start,
     .sync = sync,

@@ -259,6 +259,7 @@ static void stop(controller_t *c) {
 
 const controller_def_t replicaset_controller = {
     .name = "replicaset-controller",
+    .needs = NEEDS(REPLICA_SETS) | NEEDS(PODS),
     .state_size = sizeof(state_t),
     .start = start,
     .sync = sync,

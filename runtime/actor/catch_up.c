@@ -2,7 +2,10 @@
 #include "runtime/actor/api_client.h"
 
 void catch_up_start(catch_up_t *c, actor_t *me, informers_t *informers, uint64_t tag) {
-    *c = (catch_up_t){.informers = informers, .tag = tag, .is_started = true};
+    *c = (catch_up_t){.informers = informers,
+                      .tag = tag,
+                      .is_started = true,
+                      .bears_refusals = c->bears_refusals};
     api_current_revision(me, tag);
 }
 
@@ -35,7 +38,10 @@ bool catch_up_timer(catch_up_t *c, actor_t *me, uint64_t tag) {
 
 bool catch_up_is_done(catch_up_t *c) {
     if (c->is_done || !c->revision) return c->is_done;
-    c->is_done =
-        informers_are_synced(c->informers) && informers_have_reached(c->informers, c->revision);
-    return c->is_done;
+    for (size_t i = 0; i < c->informers->all.len; i++) {
+        const informer_t *inf = c->informers->all.at[i];
+        if (c->bears_refusals && informer_is_refused(inf)) continue;
+        if (!informer_is_synced(inf) || informer_revision(inf) < c->revision) return false;
+    }
+    return c->is_done = true;
 }

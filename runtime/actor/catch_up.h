@@ -13,6 +13,7 @@ typedef struct {
     uint64_t tag;           // of its ask and timer: its own within the actor
     int64_t revision;       // to be reached; 0: not known yet
     bool is_started, is_done;
+    bool bears_refusals; // caches that are refused are not waited for: who uses them looks
 } catch_up_t;
 
 void catch_up_start(catch_up_t *c, actor_t *me, informers_t *informers, uint64_t tag);

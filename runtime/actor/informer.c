@@ -181,6 +181,7 @@ struct informer {
     uint64_t stream;  // ask id of the open watch; 0: none
     int64_t revision; // everything up to here was seen; 0: start with a listing
     bool synced, listing;
+    bool is_refused;   // the server will not let us watch, and never has
     int64_t gone_at;   // revision of the deletion that is being told
     bool wants_mark;   // was refreshed, and has not yet heard how far the store is
     uint64_t listings; // count: marks what the present one has seen
@@ -413,10 +414,11 @@ static void lost(informer_t *inf, actor_t *me, err_t err, const char *why) {
     for (unsigned i = 0; i < inf->failures && delay_ms < RETRY_MAX_MS; i++) delay_ms *= 2;
     if (delay_ms > RETRY_MAX_MS) delay_ms = RETRY_MAX_MS;
     inf->failures++;
-    // A server that will never let us watch is somebody's mistake, and whoever waits for this cache
-    // waits for ever: said at failure 1, 2, 4, 8 … Everything else passes.
     bool is_refused = err == ERR_FORBIDDEN || err == ERR_NOT_FOUND || err == ERR_NOT_ALLOWED ||
                       err == ERR_UNHANDLED || err == ERR_BAD_REQUEST;
+    inf->is_refused = is_refused && !inf->synced;
+    // A server that will never let us watch is somebody's mistake, and whoever waits for this cache
+    // waits for ever: said at failure 1, 2, 4, 8 … Everything else passes.
     log_line(is_refused && !(inf->failures & (inf->failures - 1)) ? LOG_LEVEL_WARN
                                                                   : LOG_LEVEL_DEBUG,
              actor_address(me), "watch of %s lost at %lld: %s", inf->spec.kind->plural,
@@ -504,6 +506,7 @@ static void take_shared(informer_t *inf, const record_changes_t *changes) {
 static void on_events(informer_t *inf, actor_t *me, const Api__WatchEvents *chunk,
                       const record_changes_t *shared) {
     inf->failures = 0;
+    inf->is_refused = false;
     if (chunk->whole) begin_listing(inf);
     if (shared) take_shared(inf, shared);
     for (size_t i = 0; i < chunk->n_events; i++) on_event(inf, me, chunk->events[i]);
@@ -538,6 +541,7 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag) {
 
 const kind_t *informer_kind(const informer_t *inf) { return inf->spec.kind; }
 bool informer_is_synced(const informer_t *inf) { return inf->synced; }
+bool informer_is_refused(const informer_t *inf) { return inf->is_refused; }
 int64_t informer_revision(const informer_t *inf) { return inf->revision; }
 int64_t informer_gone_at(const informer_t *inf) { return inf->gone_at; }
 uint64_t informer_listings(const informer_t *inf) { return inf->listings; }
@@ -628,18 +632,6 @@ bool informers_timer(informers_t *set, actor_t *me, uint64_t tag) {
     for (size_t i = 0; i < set->all.len; i++)
         if (informer_timer(set->all.at[i], me, tag)) return true;
     return false;
-}
-
-bool informers_are_synced(const informers_t *set) {
-    for (size_t i = 0; i < set->all.len; i++)
-        if (!informer_is_synced(set->all.at[i])) return false;
-    return true;
-}
-
-bool informers_have_reached(const informers_t *set, int64_t revision) {
-    for (size_t i = 0; i < set->all.len; i++)
-        if (set->all.at[i]->revision < revision) return false;
-    return true;
 }
 
 void informers_done(informers_t *set) {

@@ -104,6 +104,7 @@ bool informer_timer(informer_t *inf, actor_t *me, uint64_t tag);
 // ---- questions ---------------------------------------------------------------------------------
 const kind_t *informer_kind(const informer_t *inf);
 bool informer_is_synced(const informer_t *inf);    // has once seen everything
+bool informer_is_refused(const informer_t *inf);   // has not, since no server lets it
 int64_t informer_revision(const informer_t *inf);  // has seen everything up to here
 int64_t informer_gone_at(const informer_t *inf);   // inside a callback with `is` NULL: since when
 uint64_t informer_listings(const informer_t *inf); // begun so far
@@ -129,6 +130,4 @@ informer_t *informers_add(informers_t *set, const informer_spec_t *spec); // own
 void informers_start(informers_t *set, actor_t *me);
 bool informers_handle(informers_t *set, actor_t *me, const message_t *msg, const void *body);
 bool informers_timer(informers_t *set, actor_t *me, uint64_t tag);
-bool informers_are_synced(const informers_t *set);
-bool informers_have_reached(const informers_t *set, int64_t revision);
 void informers_done(informers_t *set);
