@@ -80,6 +80,13 @@ uint64_t directory_version(const directory_t *d) {
     return atomic_load_explicit(&d->version, memory_order_acquire);
 }
 
+size_t directory_len(directory_t *d) {
+    pthread_mutex_lock(&d->lock);
+    size_t len = map_len(&d->entries);
+    pthread_mutex_unlock(&d->lock);
+    return len;
+}
+
 uint64_t directory_next_incarnation(directory_t *d, const char *address, int64_t wall_ms) {
     // Milliseconds times 1000 leave room for a thousand starts a millisecond before the numbers of
     // this boot could reach those of the next.

@@ -56,6 +56,7 @@ void directory_link_down(directory_t *d, const name_t *link, const char *reason)
 // ---- questions ---------------------------------------------------------------------------------
 // Grows with
 // every change: a cached answer holds as long as it stands still.
+size_t directory_len(directory_t *d); // addresses known
 uint64_t directory_version(const directory_t *d);
 // A copy of the entry with references of its own (place_done); false: nobody known there.
 bool directory_find(directory_t *d, const char *address, place_t *ret_place);

@@ -7,8 +7,8 @@
 #include "runtime/base/log.h"
 
 enum {
-    ROUTES_MAX = 16 * 1024, // cached addresses; then the cache starts afresh
-    TICK_EVERY = 16,        // messages between two looks at the round's time budget
+    ROUTES_SPARE = 256, // cached addresses beside twice those that live
+    TICK_EVERY = 16,    // messages between two looks at the round's time budget
     REORDER_US_MAX = 10 * 1000,
 };
 
@@ -145,6 +145,14 @@ static void routes_clear(stage_t *s) {
     map_done(&s->routes);
 }
 
+// Every command line that came and went has left an address behind. Between rounds, when nobody
+// holds a route.
+static void routes_trim(stage_t *s) {
+    if (map_len(&s->routes) < s->routes_max) return;
+    s->routes_max = ROUTES_SPARE + 2 * directory_len(s->options.directory);
+    if (map_len(&s->routes) >= s->routes_max) routes_clear(s);
+}
+
 static void route_refresh(stage_t *s, route_t *r, const char *text) {
     r->directory_version = directory_version(s->options.directory);
     r->stage_version = s->version;
@@ -169,7 +177,6 @@ static void route_refresh(stage_t *s, route_t *r, const char *text) {
 static route_t *route_of(stage_t *s, const char *text) {
     route_t *r = map_get(&s->routes, text);
     if (!r) {
-        if (map_len(&s->routes) >= ROUTES_MAX) routes_clear(s);
         r = NEW(route_t);
         map_put(&s->routes, text, r);
     } else if (r->stage_version == s->version &&
@@ -476,6 +483,7 @@ void stage_notice(stage_t *s, const notice_t *n) {
 // ---- the round ---------------------------------------------------------------------------------
 
 void stage_begin(stage_t *s) {
+    routes_trim(s);
     s->options.host.clocks(s->options.host.arg, &s->clocks);
     s->tick_us = s->options.host.tick_us(s->options.host.arg);
     atomic_store_explicit(&s->round_since_us, s->tick_us, memory_order_relaxed);

@@ -138,6 +138,7 @@ struct stage {
     VEC(actor_t *) order; // in order of start; NULL where one is gone
     uint64_t version;     // grows when an actor comes or goes
     map_t routes;         // text -> route_t
+    size_t routes_max;    // looked at when there are so many
     map_t watchers;       // address -> watchers_t
     VEC(actor_t *) gateways;
     // How many asks and streams wait for an address with this hash: a death that nobody here waits
