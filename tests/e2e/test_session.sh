@@ -45,6 +45,14 @@ check_text "describe tells its events" "Successfully assigned default/box to m1"
 check_text "get -o yaml gives the object" "^  name: box$" "$(ctl get pod box -o yaml)"
 check_text "get -o name names it" "^pod/box$" "$(ctl get pods -l app=box -o name)"
 
+# ---- a command's path through the actors --------------------------------------------------------------
+trace=$(ctl --trace create -f - 2>&1 <<< '{apiVersion: v1, kind: Pod, metadata: {name: traced}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: c, image: busybox, command: [sleep, "60"]}]}}')
+check_text "--trace prints times of queues and of work" "^ +AT +QUEUED +HANDLED +PATH$" "$trace"
+for hop in "cli/[^ ]* → apiserver/m1 +api.Create" "apiserver/m1 → store/m1 +store.TxnRequest" "store/m1 → disk/m1 +raft.DiskWrite" "disk/m1 → store/m1" "apiserver/m1 → cli/[^ ]* +api.Reply"; do
+    check_text "the path has: $hop" "^ +[0-9.]+ms +[0-9]+us +[0-9]+us  .*$hop" "$trace"
+done
+ctl delete pod traced > /dev/null
+
 # ---- the parent, the children: anything may be killed -----------------------------------------------
 restarts() { ctl get pod box -o jsonpath='{.status.containerStatuses[*].restartCount}'; }
 api_answers() { ctl get pod box --request-timeout=2s; }
