@@ -244,6 +244,15 @@ static void image_failed(actor_t *me, size_t at, const char *reason, const char 
     actor_timer(me, POD_TAG_WAKE, POD_HOLD_MS);
 }
 
+// The runtime itself went away over it: that says nothing of the image.
+static bool image_is_asked_again(actor_t *me, size_t at, err_t err) {
+    pod_t *self = actor_state(me);
+    if (err != ERR_UNAVAILABLE) return false;
+    self->members.at[at].image = IMAGE_FAILED;
+    self->members.at[at].image_retry_ms = actor_wall_ms(me) + POD_EXIT_LOOK_MS;
+    return true;
+}
+
 static void heard_image(actor_t *me, const op_t *op, const Cri__ImageStatusResponse *body) {
     pod_t *self = actor_state(me);
     size_t at = pod_member_at(self, op->member);
@@ -300,6 +309,7 @@ static void pull_failed(actor_t *me, const op_t *op, err_t err, const char *why)
     pod_t *self = actor_state(me);
     size_t at = pod_member_at(self, op->member);
     if (at == SIZE_MAX) return;
+    if (image_is_asked_again(me, at, err)) return;
     const char *name = or_empty(self->members.at[at].spec->image);
     pod_event(me, op->member, "Warning", "Failed", "Failed to pull image \"%s\": %s", name, why);
     char *whole CLEANUP(free_charp) = image_whole_name(name);
@@ -629,7 +639,7 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     }
     case OP_IMAGE_STATUS: {
         size_t at = pod_member_at(self, op->member);
-        if (at != SIZE_MAX)
+        if (at != SIZE_MAX && !image_is_asked_again(me, at, err))
             image_failed(me, at,
                          strstr(why, "invalid reference format") ? "InvalidImageName"
                                                                  : "ImageInspectError",
@@ -638,7 +648,8 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     }
     case OP_FALLBACK: {
         size_t at = pod_member_at(self, op->member);
-        if (at != SIZE_MAX) image_failed(me, at, "ErrImagePull", op->id);
+        if (at != SIZE_MAX && !image_is_asked_again(me, at, err))
+            image_failed(me, at, "ErrImagePull", op->id);
         break;
     }
     case OP_PULL: pull_failed(me, op, err, why); break;
