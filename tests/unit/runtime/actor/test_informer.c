@@ -1,6 +1,7 @@
 // informer: an actor that follows pods of an API server in the simulator and writes down each
 // change: "+a" added, "~a" changed, "-a" gone.
 #include "runtime/actor/api_client.h"
+#include "runtime/actor/catch_up.h"
 #include "runtime/actor/informer.h"
 #include "tests/support/api_rig.h"
 #include "tests/support/build.h"
@@ -280,5 +281,77 @@ Test(informer, a_record_outlives_its_place_in_the_cache)
     record_unref(&kept);
     cr_assert_null(kept);
     arena_done(&arena);
+    ASSERT_NO_LEAKS();
+}
+
+// ---- a kind that nobody may watch -----------------------------------------------------------------
+
+typedef struct {
+    bool bears_refusals, is_done, pods_synced, bindings_refused;
+} heir_args_t;
+typedef struct {
+    heir_args_t *args;
+    informers_t informers;
+    informer_t *pods, *bindings;
+    catch_up_t catch_up;
+} heir_t;
+
+static err_t heir_start(actor_t *me, const void *args, why_t *why) {
+    heir_t *self = actor_state(me);
+    self->args = (heir_args_t *)args;
+    self->pods = informers_add(&self->informers,
+                               &(informer_spec_t){.kind = kind_find("", "v1", "Pod"), .tag = TAG});
+    self->bindings =
+        informers_add(&self->informers,
+                      &(informer_spec_t){.kind = kind_find("", "v1", "Binding"), .tag = TAG + 1});
+    self->catch_up.bears_refusals = self->args->bears_refusals;
+    informers_start(&self->informers, me);
+    catch_up_start(&self->catch_up, me, &self->informers, TAG + 2);
+    return ERR_OK;
+}
+static void heir_hear(actor_t *me, const message_t *msg, const void *body) {
+    heir_t *self = actor_state(me);
+    cr_expect(informers_handle(&self->informers, me, msg, body) ||
+              catch_up_handle(&self->catch_up, me, msg, body));
+}
+static void heir_on_timer(actor_t *me, uint64_t tag) {
+    heir_t *self = actor_state(me);
+    cr_expect(informers_timer(&self->informers, me, tag) ||
+              catch_up_timer(&self->catch_up, me, tag));
+}
+static void heir_settle(actor_t *me) {
+    heir_t *self = actor_state(me);
+    self->args->is_done = catch_up_is_done(&self->catch_up);
+    self->args->pods_synced = informer_is_synced(self->pods);
+    self->args->bindings_refused = informer_is_refused(self->bindings);
+}
+static void heir_stop(actor_t *me) { informers_done(&((heir_t *)actor_state(me))->informers); }
+static const handler_t heir_rows[] = {{&api__watch_events__descriptor, heir_hear, NULL},
+                                      {&actor__stream_end__descriptor, heir_hear, NULL},
+                                      {&api__current_revision_reply__descriptor, heir_hear, NULL},
+                                      {&actor__failure__descriptor, heir_hear, NULL},
+                                      {0}};
+static const actor_def_t heir = {.role = "test",
+                                 .state_size = sizeof(heir_t),
+                                 .start = heir_start,
+                                 .handlers = heir_rows,
+                                 .settle = heir_settle,
+                                 .on_timer = heir_on_timer,
+                                 .stop = heir_stop};
+
+Test(informer, who_bears_refusals_waits_for_the_kinds_that_may_be_watched)
+{
+    for (int bears = 0; bears < 2; bears++) {
+        api_rig_t *rig = rig_new(1);
+        heir_args_t args = {.bears_refusals = bears};
+        why_t why;
+        cr_assert_eq(sim_spawn(rig->sim, "n", "n", &heir, "h", &args, &why), ERR_OK, "%s",
+                     why.text);
+        sim_run_for(rig->sim, 3000);
+        cr_expect(args.bindings_refused);
+        cr_expect(args.pods_synced);
+        cr_expect_eq(args.is_done, bears);
+        rig_destroy(&rig);
+    }
     ASSERT_NO_LEAKS();
 }
