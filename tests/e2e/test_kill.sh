@@ -83,7 +83,11 @@ reader() {
     while going; do
         if ctl get pods --no-headers --request-timeout=5s 2> /dev/null > "$WORK/reader.pods"; then
             ms; echo "$MS" >> "$WORK/reads"
-            awk -v t="$MS" '$4 != 0 {print t, $0}' "$WORK/reader.pods" >> "$WORK/restarted"
+            awk -v t="$MS" '$4 != 0 {print t, $0}' "$WORK/reader.pods" > "$WORK/reader.bad"
+            if [ -s "$WORK/reader.bad" ]; then
+                cat "$WORK/reader.bad" >> "$WORK/restarted"
+                ctl get pods -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].lastState.terminated}{"\n"}{end}' 2> /dev/null | grep reason >> "$WORK/ends"
+            fi
         fi
         pause 0.02
     done
@@ -147,6 +151,7 @@ act() { # LABEL KILLS COMMAND…
     if [ -z "$why" ]; then ok "$label: $told"; else
         not_ok "$label: ${why#; } ($told)"
         printf '%s\n' "$missing" "$changed" "$restarted" | grep . | head -n 10 | sed 's/^/#   /'
+        [ -z "$restarted" ] || sort -u "$WORK/ends" | sed 's/^/#   /'
         awk -v from="$start" '$1 >= from' "$WORK/load.log" | head -n 8 | sed 's/^/#   /'
         note "killed at $start; rolling: $(ctl get pods -l app=web --no-headers 2>&1 | awk '{print $1, $2, $3}' | tr '\n' ';')"
     fi
