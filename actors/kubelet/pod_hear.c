@@ -67,11 +67,13 @@ static container_state_t state_of(Cri__ContainerState s) {
 }
 
 // The call that started it ended with its caller (ours, or containerd's own death): it never ran.
+// "task … already exists" is what a start says that finds the remains of another one.
 static bool is_cut_off(const Cri__ContainerStatus *s) {
     if (s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED || s->started_at) return false;
-    const char *reason = or_empty(s->reason);
+    const char *reason = or_empty(s->reason), *message = or_empty(s->message);
     return streq(reason, "Unknown") ||
-           (streq(reason, "StartError") && strstr(or_empty(s->message), "context canceled"));
+           (streq(reason, "StartError") &&
+            (strstr(message, "context canceled") || has_suffix(message, ": already exists")));
 }
 
 static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerStatusResponse *body) {
