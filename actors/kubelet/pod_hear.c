@@ -70,10 +70,9 @@ static container_state_t state_of(Cri__ContainerState s) {
 // "task … already exists" is what a start says that finds the remains of another one.
 static bool is_cut_off(const Cri__ContainerStatus *s) {
     if (s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED || s->started_at) return false;
-    const char *reason = or_empty(s->reason), *message = or_empty(s->message);
-    return streq(reason, "Unknown") ||
-           (streq(reason, "StartError") &&
-            (strstr(message, "context canceled") || has_suffix(message, ": already exists")));
+    if (!streq(or_empty(s->reason), "StartError")) return true; // swept up by a new containerd
+    const char *message = or_empty(s->message);
+    return strstr(message, "context canceled") || has_suffix(message, ": already exists");
 }
 
 static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerStatusResponse *body) {
