@@ -10,6 +10,7 @@
 #include "runtime/base/vec.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdalign.h>
 #include <sys/epoll.h>
 #include <zmq.h>
 
@@ -47,6 +48,10 @@ struct bus_port {
     int fd;
     out_t *out;          // [BUS_PORTS_MAX]
     VEC(uint32_t) dirty; // those with a chain to send
+    uint64_t received;   // parcels
+    bool has_held;
+    parcel_t held;                        // received by bus_may_sleep, for the next bus_receive
+    _Alignas(64) _Atomic uint64_t pushed; // parcels sent here; a line of its own: others write it
 };
 
 struct bus {
@@ -96,7 +101,9 @@ bus_port_t *bus_port_new(bus_t *bus) {
     uint32_t number = atomic_load(&bus->len);
     bus_port_t *port = NULL;
     if (number < BUS_PORTS_MAX) {
-        port = NEW(bus_port_t);
+        port = aligned_alloc(alignof(bus_port_t), sizeof *port);
+        assert(port);
+        *port = (bus_port_t){0};
         port->bus = bus;
         port->number = number;
         port->out = mem_new(BUS_PORTS_MAX * sizeof *port->out);
@@ -131,12 +138,15 @@ static bool receive(bus_port_t *port, parcel_t *ret) {
     if (size < 0) return false; // EAGAIN; ETERM cannot be: the context outlives the ports
     assert(size == sizeof *ret);
     TAKE_OVER(ret->at);
+    port->received++;
     return true;
 }
 
+static bool take(bus_port_t *port, parcel_t *ret);
+
 static void port_drain(bus_port_t *port) {
     parcel_t parcel;
-    while (receive(port, &parcel)) {
+    while (take(port, &parcel)) {
         bus_order_t *order = parcel.at;
         if (parcel.kind == PARCEL_CHAIN)
             chain_destroy(parcel.at);
@@ -181,19 +191,39 @@ static size_t deliver_chain(stage_t *stage, envelope_t *first) {
     return len;
 }
 
-bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max) {
-    parcel_t parcel;
-    for (size_t done = 0; done < envelopes_max;) {
-        if (!receive(port, &parcel)) return false;
-        if (parcel.kind == PARCEL_CHAIN) {
-            done += deliver_chain(stage, parcel.at);
-        } else {
-            bus_order_t *order = parcel.at;
-            order->run(order, stage);
-            done++;
-        }
-    }
+// The sender counts after it has sent, so it may be behind what was received, never ahead of it: a
+// sender that the kernel holds up in between keeps nobody busy.
+bool bus_has_mail(const bus_port_t *port) {
+    uint64_t pushed = atomic_load_explicit(&port->pushed, memory_order_acquire);
+    return port->has_held || (int64_t)(pushed - port->received) > 0;
+}
+
+bool bus_may_sleep(bus_port_t *port) {
+    assert(!port->has_held);
+    port->has_held = receive(port, &port->held);
+    return !port->has_held;
+}
+
+static bool take(bus_port_t *port, parcel_t *ret) {
+    if (!port->has_held) return receive(port, ret);
+    *ret = port->held;
+    port->has_held = false;
     return true;
+}
+
+static size_t deliver(const parcel_t *parcel, stage_t *stage) {
+    if (parcel->kind == PARCEL_CHAIN) return deliver_chain(stage, parcel->at);
+    bus_order_t *order = parcel->at;
+    order->run(order, stage);
+    return 1;
+}
+
+void bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max) {
+    parcel_t parcel;
+    for (size_t done = 0; done < envelopes_max && bus_has_mail(port);) {
+        if (!take(port, &parcel)) return;
+        done += deliver(&parcel, stage);
+    }
 }
 
 // ---- out ---------------------------------------------------------------------------------------
@@ -214,12 +244,14 @@ bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env) {
     return true;
 }
 
-static bool push(void *socket, parcel_t parcel) {
+static bool push(bus_t *bus, uint32_t to, void *socket, parcel_t parcel) {
     HAND_OVER(parcel.at);
     int rc;
     do rc = zmq_send(socket, &parcel, sizeof parcel, ZMQ_DONTWAIT);
     while (rc < 0 && errno == EINTR);
-    return rc >= 0;
+    if (rc < 0) return false;
+    atomic_fetch_add_explicit(&bus->ports[to]->pushed, 1, memory_order_release);
+    return true;
 }
 
 static void ring_when_free(out_t *out, int epoll) {
@@ -242,7 +274,7 @@ static bool flush_one(bus_port_t *port, uint32_t to, int epoll) {
     out_t *out = &port->out[to];
     if (!out->socket) out->socket = connect_to(port->bus, to, BUS_CHAINS_MAX);
     parcel_t parcel = {PARCEL_CHAIN, out->first};
-    while (!push(out->socket, parcel)) {
+    while (!push(port->bus, to, out->socket, parcel)) {
         ring_when_free(out, epoll);
         // The fd rings on an edge: look once more, it may be behind us already.
         if (!is_writable(out)) return false;
@@ -267,7 +299,7 @@ void bus_flush(bus_port_t *port, int epoll) {
 void bus_order(bus_t *bus, uint32_t to, bus_order_t *order) {
     pthread_mutex_lock(&bus->lock);
     assert(to < atomic_load(&bus->len));
-    bool sent = push(bus->order_sockets[to], (parcel_t){PARCEL_ORDER, order});
+    bool sent = push(bus, to, bus->order_sockets[to], (parcel_t){PARCEL_ORDER, order});
     pthread_mutex_unlock(&bus->lock);
     assert(sent); // no high-water mark, and the receiver is bound as long as the bus lives
 }

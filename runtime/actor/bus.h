@@ -48,9 +48,13 @@ uint32_t bus_port_number(const bus_port_t *port);
 int bus_port_fd(const bus_port_t *port); // ZMQ_FD of the inbox; level-triggered epoll will do
 
 // ---- the port's own thread ---------------------------------------------------------------------
-// Hands what has arrived to the stage, up to about `envelopes_max`. True: there may be more, and
-// the fd need not say so: call again before sleeping.
-bool bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max);
+// Has anything arrived? A look at a counter: no call into ZeroMQ.
+bool bus_has_mail(const bus_port_t *port);
+// Hands what has arrived to the stage, up to about `envelopes_max`.
+void bus_receive(bus_port_t *port, stage_t *stage, size_t envelopes_max);
+// Before every wait on the fd: ZeroMQ rings it only for a reader that found nothing. False:
+// something came meanwhile, bus_receive hands it over.
+bool bus_may_sleep(bus_port_t *port);
 // Queue for another port; leaves with bus_flush. False: BUS_QUEUE_MAX is reached, nothing taken.
 bool bus_send(bus_port_t *port, uint32_t to, envelope_t **env);
 // Sends the queues as far as the receivers take them. What must wait has its socket's fd put into

@@ -4,9 +4,11 @@
 //     └► begin ─► fds ─► inbox, up to a budget ─► run ─► flush ─► is there more? then no sleep
 //
 // ZMQ_FD tells of commands to a socket, not of messages, and any call on the socket may swallow
-// them. The inbox is only ever received from, and until it says EAGAIN: what comes after that
-// rings the fd again. (Each out-socket has commands of its own; a link's sockets, which send and
-// receive, must look at ZMQ_EVENTS after every send.)
+// them. The inbox is only ever received from, and before a sleep until it says EAGAIN: what comes
+// after that rings the fd again. Until then a counter says what has arrived, and answers that come
+// within microseconds are found there: a sleep and a wake-up cost more than they do (see spin).
+// (Each out-socket has commands of its own; a link's sockets, which send and receive, must look at
+// ZMQ_EVENTS after every send.)
 #include "runtime/actor/dispatcher.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
@@ -20,6 +22,9 @@
 enum {
     EVENTS_MAX = 256,          // taken from epoll at once
     BUSY_ROUNDS_PER_EPOLL = 8, // while rounds follow each other, fds are looked at every so often
+    SPIN_US = 15,              // about what an epoll_wait, its wake-up and the look before it cost
+    SPIN_LUCK_MAX = 8,   // one more with each look that paid, halved by one that did not; at 0 …
+    SPIN_TRY_EVERY = 64, // … one in so many sleeps begins with a look
 };
 #define EPOLL_INBOX (UINT64_MAX - 1)
 
@@ -39,7 +44,8 @@ struct dispatcher {
     imap_t watches; // fd -> watch_t
     uint32_t last_serial;
     VEC(hop_t) hops; // of this round
-    bool stopping;   // set on its own thread
+    unsigned spin_luck, spin_skipped;
+    bool stopping; // set on its own thread
     bool joined;
 };
 
@@ -122,32 +128,56 @@ static int sleep_ms(const dispatcher_t *d) {
     return ms < INT32_MAX ? (int)ms : INT32_MAX;
 }
 
-// True: the inbox is among them.
-static bool take_fds(dispatcher_t *d, const struct epoll_event *events, int len) {
-    bool mail = false;
+static void take_fds(dispatcher_t *d, const struct epoll_event *events, int len) {
     for (int i = 0; i < len; i++) {
         uint64_t data = events[i].data.u64;
-        mail |= data == EPOLL_INBOX;
-        if (data == EPOLL_INBOX || data == BUS_EPOLL_OUT) continue; // every round flushes
+        if (data == EPOLL_INBOX || data == BUS_EPOLL_OUT) continue; // every round looks and flushes
         int fd = (int)(uint32_t)data;
         const watch_t *w = imap_get(&d->watches, (uint64_t)fd);
         if (w && w->serial == data >> 32) stage_fd(d->stage, w->actor, fd, events[i].events);
     }
-    return mail;
 }
 
-// `more`: the last round left mail in the inbox; returns whether this one does.
-static bool round_of(dispatcher_t *d, const struct epoll_event *events, int len, bool more) {
+static void round_of(dispatcher_t *d, const struct epoll_event *events, int len) {
     stage_begin(d->stage);
-    bool mail = take_fds(d, events, len);
-    // Each look into an empty inbox is two system calls of libzmq's: only when there is something.
-    if (mail || more) more = bus_receive(d->port, d->stage, ROUND_MESSAGES_MAX);
+    take_fds(d, events, len);
+    bus_receive(d->port, d->stage, ROUND_MESSAGES_MAX);
     stage_run(d->stage);
     // Before what was sent leaves: then causes stand before their effects in the ring.
     if (d->hops.len) trace_add(d->options.trace, d->hops.at, d->hops.len);
     vec_reset(&d->hops);
     bus_flush(d->port, d->epoll);
-    return more;
+}
+
+static void pause_cpu(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+// Waits a moment for mail without sleeping, as long as that keeps paying: two threads that answer
+// each other never sleep, one that hears something now and then sleeps at once.
+static bool spin(dispatcher_t *d) {
+    if (!d->spin_luck && ++d->spin_skipped < SPIN_TRY_EVERY) return false;
+    d->spin_skipped = 0;
+    int64_t until_us = clock_monotonic_us() + SPIN_US;
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (bus_has_mail(d->port)) {
+                if (d->spin_luck < SPIN_LUCK_MAX) d->spin_luck++;
+                return true;
+            }
+            pause_cpu();
+        }
+    } while (clock_monotonic_us() < until_us);
+    d->spin_luck /= 2;
+    return false;
+}
+
+static bool has_work(dispatcher_t *d) {
+    return bus_has_mail(d->port) || stage_is_busy(d->stage) || spin(d) || !bus_may_sleep(d->port);
 }
 
 static void *run(void *arg) {
@@ -156,13 +186,12 @@ static void *run(void *arg) {
     snprintf(thread_name, sizeof thread_name, "%s", d->name);
     pthread_setname_np(pthread_self(), thread_name);
     struct epoll_event events[EVENTS_MAX];
-    bool more = true;
     for (size_t round = 0; !d->stopping; round++) {
-        bool busy = more || stage_is_busy(d->stage);
+        bool busy = has_work(d);
         int len = 0;
         if (!busy || round % BUSY_ROUNDS_PER_EPOLL == 0)
             len = epoll_wait(d->epoll, events, EVENTS_MAX, busy ? 0 : sleep_ms(d));
-        more = round_of(d, events, len > 0 ? len : 0, more);
+        round_of(d, events, len > 0 ? len : 0);
     }
     stage_destroy(&d->stage);
     bus_flush(d->port, d->epoll);
