@@ -28,8 +28,16 @@ void watchers_done(watchers_t *w) {
     forget_shared(w);
     imap_done(&w->by_stream);
     map_done(&w->by_node);
+    map_done(&w->by_name);
     vec_done(&w->all);
+    vec_done(&w->rest);
     vec_done(&w->dirty);
+}
+
+// Where it is found by what it watches; NULL: among the rest.
+static map_t *index_of(watchers_t *w, const watcher_t *one, const char **ret_key) {
+    *ret_key = one->selection.node ? one->selection.node : one->selection.name;
+    return one->selection.node ? &w->by_node : one->selection.name ? &w->by_name : NULL;
 }
 
 watcher_t *watchers_add(watchers_t *w, uint64_t stream, arena_t *arena,
@@ -41,14 +49,18 @@ watcher_t *watchers_add(watchers_t *w, uint64_t stream, arena_t *arena,
     *arena = (arena_t){0};
     imap_put(&w->by_stream, stream, one);
     vec_push(&w->all, one);
-    if (one->selection.node) {
-        watcher_list_t *same = map_get(&w->by_node, one->selection.node);
-        if (!same) {
-            same = mem_new(sizeof *same);
-            map_put(&w->by_node, one->selection.node, same);
-        }
-        vec_push(same, one);
+    const char *key;
+    map_t *index = index_of(w, one, &key);
+    if (!index) {
+        vec_push(&w->rest, one);
+        return one;
     }
+    watcher_list_t *same = map_get(index, key);
+    if (!same) {
+        same = mem_new(sizeof *same);
+        map_put(index, key, same);
+    }
+    vec_push(same, one);
     return one;
 }
 
@@ -70,14 +82,18 @@ void watchers_remove(watchers_t *w, uint64_t stream) {
     if (!one) return;
     list_remove(w->all.at, &w->all.len, one);
     if (one->dirty) list_remove(w->dirty.at, &w->dirty.len, one);
-    if (one->selection.node) {
-        watcher_list_t *same = map_get(&w->by_node, one->selection.node);
+    const char *key;
+    map_t *index = index_of(w, one, &key);
+    if (index) {
+        watcher_list_t *same = map_get(index, key);
         list_remove(same->at, &same->len, one);
         if (same->len == 0) {
-            map_remove(&w->by_node, one->selection.node);
+            map_remove(index, key);
             vec_done(same);
             free(same);
         }
+    } else {
+        list_remove(w->rest.at, &w->rest.len, one);
     }
     watcher_destroy(&one);
 }
@@ -131,21 +147,24 @@ err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64
     return ERR_OK;
 }
 
-static void offer_node(watchers_t *w, const char *node, change_t *ch) {
-    const watcher_list_t *same = map_get(&w->by_node, node);
-    for (size_t i = 0; same && i < same->len; i++)
-        if (same->at[i]->selection.stored == (ch->now ? ch->now : ch->was)->kind)
-            enqueue(w, same->at[i], ch);
+static void offer_to(watchers_t *w, watcher_t *const *at, size_t len, const kind_t *stored,
+                     change_t *ch) {
+    for (size_t i = 0; i < len; i++)
+        if (at[i]->selection.stored == stored) enqueue(w, at[i], ch);
+}
+
+static void offer_index(watchers_t *w, const map_t *index, const char *key, const kind_t *stored,
+                        change_t *ch) {
+    const watcher_list_t *same = map_get(index, key);
+    if (same) offer_to(w, same->at, same->len, stored, ch);
 }
 
 void watchers_offer(watchers_t *w, const kind_t *stored, change_t *ch) {
-    for (size_t i = 0; i < w->all.len; i++) {
-        watcher_t *one = w->all.at[i];
-        if (one->selection.stored == stored && !one->selection.node) enqueue(w, one, ch);
-    }
+    offer_to(w, w->rest.at, w->rest.len, stored, ch);
+    offer_index(w, &w->by_name, (ch->now ? ch->now : ch->was)->name, stored, ch);
     const char *now = ch->now ? ch->now->node : NULL, *was = ch->was ? ch->was->node : NULL;
-    if (now) offer_node(w, now, ch);
-    if (was && !(now && streq(now, was))) offer_node(w, was, ch);
+    if (now) offer_index(w, &w->by_node, now, stored, ch);
+    if (was && !(now && streq(now, was))) offer_index(w, &w->by_node, was, stored, ch);
 }
 
 // ---- chunks -------------------------------------------------------------------------------------

@@ -39,7 +39,9 @@ typedef struct {
 typedef struct {
     imap_t by_stream;
     VEC(watcher_t *) all;
-    map_t by_node;          // pods by spec.nodeName: node -> list of watchers
+    map_t by_node;          // of those who watch one node's pods: node -> list of watchers
+    map_t by_name;          // of those who watch one name: name -> list of watchers
+    VEC(watcher_t *) rest;  // all others: every change may concern them
     VEC(watcher_t *) dirty; // something to send
     struct {                // the last chunk made, for the next watcher with the same wish
         const kind_t *asked;

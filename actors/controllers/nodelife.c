@@ -15,7 +15,9 @@ typedef struct {
     map_t voices;               // node -> (void *)(VOICE_…)
     int64_t listening_since_ms; // 0: nobody tells
     int64_t joined_ms;          // when a node was last heard for the first time
-    int64_t repelled_ms;        // the last NoExecute while most nodes are away
+    size_t away;                // as of counted_us
+    int64_t counted_us;
+    int64_t repelled_ms; // the last NoExecute while most nodes are away
 } state_t;
 enum { VOICE_HEARD = 1, VOICE_SILENT = 2 };
 
@@ -98,16 +100,27 @@ static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_vo
     return true;
 }
 
+// Nodes that are silent or not ready, counted once a round.
+static size_t count_away(controller_t *c, records_t nodes) {
+    state_t *state = controller_state(c);
+    int64_t now_us = actor_now_us(controller_actor(c));
+    if (state->counted_us == now_us) return state->away;
+    state->counted_us = now_us;
+    state->away = 0;
+    for (size_t i = 0; i < nodes.len; i++) {
+        uintptr_t voice = (uintptr_t)map_get(&state->voices, nodes.at[i]->name);
+        state->away +=
+            voice == VOICE_SILENT || !nodelife_is_ready(RECORD_AS(Core__Node, nodes.at[i]));
+    }
+    return state->away;
+}
+
 // While most nodes seem to be away the fault is likelier in the middle than in each of them: pods
 // are then sent away slowly, and not at all when every node is away.
 static bool may_repel(controller_t *c, int64_t *ret_wait_ms) {
     state_t *state = controller_state(c);
     records_t nodes = informer_all(controller_follow(c, FOLLOWED_NODES));
-    size_t away = 0;
-    for (size_t i = 0; i < nodes.len; i++) {
-        uintptr_t voice = (uintptr_t)map_get(&state->voices, nodes.at[i]->name);
-        away += voice == VOICE_SILENT || !nodelife_is_ready(RECORD_AS(Core__Node, nodes.at[i]));
-    }
+    size_t away = count_away(c, nodes);
     *ret_wait_ms = 1000;
     if (away == nodes.len) return false;
     if (away * 100 < nodes.len * MOST_PERCENT) return true;
