@@ -93,8 +93,9 @@ static void measure_deployment(client_stream_t *watch, long replicas, long nodes
     control_plane_create(&cluster, text, "");
     for (long bound = 0; bound < replicas;) bound += count_bound(watch);
     double seconds = (double)(clock_monotonic_us() - begun) / 1e6;
-    printf("a deployment of %ld, %ld nodes: made and bound in %.2f s, %.0f pods/s\n", replicas,
-           nodes, seconds, (double)replicas / seconds);
+    printf("a deployment of %ld, %ld nodes: made and bound in %.2f s, %.0f pods/s, %.0f MiB "
+           "PSS\n",
+           replicas, nodes, seconds, (double)replicas / seconds, control_plane_pss_mib());
 }
 
 static int order(const void *a, const void *b) {

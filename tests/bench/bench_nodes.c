@@ -11,7 +11,6 @@
 #include "runtime/base/log.h"
 #include "runtime/base/map.h"
 #include "tests/bench/control_plane.h"
-#include <sys/resource.h>
 
 enum { NODES_DEFAULT = 1000, NODE_THREADS = 2 };
 
@@ -19,12 +18,6 @@ static control_plane_t cluster;
 
 static double seconds_since(int64_t begun_us) {
     return (double)(clock_monotonic_us() - begun_us) / 1e6;
-}
-
-static double resident_mib(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)usage.ru_maxrss / 1024;
 }
 
 static bool node_is_ready(const ProtobufCMessage *obj) {
@@ -95,8 +88,8 @@ static void measure_pods(long pods) {
     control_plane_create(&cluster, text, "");
     wait_for(watch, &core__pod__descriptor, pods, pod_runs);
     double seconds = seconds_since(begun);
-    printf("%ld pods Running in %.2f s, %.0f pods/s, resident at most %.0f MiB\n", pods, seconds,
-           (double)pods / seconds, resident_mib());
+    printf("%ld pods Running in %.2f s, %.0f pods/s, %.0f MiB PSS\n", pods, seconds,
+           (double)pods / seconds, control_plane_pss_mib());
     client_close(&watch);
 }
 
@@ -108,13 +101,13 @@ int main(int argc, char **argv) {
     log_set_level(LOG_LEVEL_ERROR);
     control_plane_start(&cluster, false);
     client_stream_t *watch = control_plane_watch(&cluster, "nodes", "");
-    double before = resident_mib();
+    double before = control_plane_pss_mib();
     int64_t begun = clock_monotonic_us();
     start_nodes(nodes);
     printf("%ld kubelets started in %.2f s\n", nodes, seconds_since(begun));
     wait_for(watch, &core__node__descriptor, nodes, node_is_ready);
-    printf("all Ready after %.2f s, resident at most %.0f MiB (%.0f before)\n",
-           seconds_since(begun), resident_mib(), before);
+    printf("all Ready after %.2f s, %.0f MiB PSS (%.0f before)\n", seconds_since(begun),
+           control_plane_pss_mib(), before);
     client_close(&watch);
     if (pods) measure_pods(pods);
     control_plane_end(&cluster);

@@ -101,3 +101,13 @@ client_stream_t *control_plane_watch(control_plane_t *c, const char *plural, con
     watch.resource = &resource, watch.label_selector = watch.field_selector = "";
     return client_open(c->client, "apiserver", &watch.base);
 }
+
+double control_plane_pss_mib(void) {
+    FILE *file = fopen("/proc/self/smaps_rollup", "r");
+    char line[256];
+    long kib = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, "Pss:", 4) == 0) kib = strtol(line + 4, NULL, 10);
+    if (file) fclose(file);
+    return (double)kib / 1024;
+}

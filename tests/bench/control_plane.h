@@ -24,3 +24,5 @@ _Noreturn void control_plane_end(control_plane_t *c);
 void control_plane_create(control_plane_t *c, const char *json, const char *subresource);
 // A watch of every object of a core kind.
 client_stream_t *control_plane_watch(control_plane_t *c, const char *plural, const char *ns);
+
+double control_plane_pss_mib(void); // of this whole process, client included
