@@ -26,7 +26,7 @@ static void print_member(arena_t *arena, const Store__StatusReply *s) {
     for (size_t i = 0; i < s->n_alarms; i++) printf("  ALARM       %s\n", s->alarms[i]);
 }
 
-// Each member by itself, then what the leader knows of the others.
+// Each member that is linked to the process asked, then what the leader knows of all.
 static err_t print_all(client_t *client, arena_t *arena, why_t *why) {
     Store__MemberList list = PROTOBUF_C_MESSAGE_INIT(&store__member_list__descriptor);
     Store__StatusRequest request = PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor);
@@ -40,8 +40,7 @@ static err_t print_all(client_t *client, arena_t *arena, why_t *why) {
         why_t failed;
         if (store_ask(client, arena, to, &request.base, &store__status_reply__descriptor,
                       (void **)&status, &failed))
-            printf("%s\n  ALARM       does not answer: %s\n", members->members[i]->member,
-                   failed.text);
+            printf("%s\n  not asked   %s\n", members->members[i]->member, failed.text);
         else
             print_member(arena, status);
     }
