@@ -123,6 +123,20 @@ static err_t serve_lease_query(store_t *s, arena_t *arena, int64_t now_ms,
     return err;
 }
 
+static err_t keep_alive(store_t *s, arena_t *arena, int64_t now_ms,
+                        const Store__LeaseKeepAlive *request, ProtobufCMessage **ret_reply,
+                        why_t *why) {
+    store_lease_t *lease = lessor_find(&s->lessor, request->id);
+    if (!lease || lease->revoking) return why_set(why, ERR_NOT_FOUND, "there is no such lease");
+    Store__LeaseReply *reply = MSG_NEW(arena, Store__LeaseReply, store__lease_reply__descriptor);
+    reply->id = request->id;
+    reply->ttl_ms = reply->granted_ttl_ms = lease->ttl_ms;
+    reply->revision = mvcc_meta(s->mvcc)->revision;
+    *ret_reply = &reply->base;
+    lessor_put(&s->lessor, lease->id, lease->ttl_ms, now_ms);
+    return ERR_OK;
+}
+
 // A transaction that changes nothing needs no entry in the log.
 static err_t serve_txn(store_t *s, arena_t *arena, const Store__TxnRequest *txn,
                        ProtobufCMessage **ret_reply, why_t *why) {
@@ -146,6 +160,8 @@ static void serve(actor_t *me, pending_read_t *read) {
         reply = (ProtobufCMessage *)range;
     } else if (read->type == &store__txn_request__descriptor) {
         err = serve_txn(s, arena, body, &reply, &why);
+    } else if (read->type == &store__lease_keep_alive__descriptor) {
+        err = keep_alive(s, arena, actor_now_ms(me), body, &reply, &why);
     } else {
         assert(read->type == &store__lease_query__descriptor);
         err = serve_lease_query(s, arena, actor_now_ms(me), body, &reply, &why);

@@ -120,22 +120,11 @@ static void on_lease_revoke(actor_t *me, const message_t *msg, const void *body)
     store_propose(me, MACHINE_LEASE_REVOKE, blob_ref(msg->body), actor_keep_caller(me, msg));
 }
 
-// Not an entry: times are the leader's, and a new leader gives every lease its full time again.
+// Not an entry: times are the leader's, and a new leader gives every lease its full time again. But
+// answered like a read, by who still leads: a leader that was stopped meanwhile must not promise
+// time that its successor does not know of.
 static void on_lease_keep_alive(actor_t *me, const message_t *msg, const void *body) {
-    store_t *s = actor_state(me);
-    const Store__LeaseKeepAlive *request = body;
-    if (!admit(me, msg)) return;
-    store_lease_t *lease = lessor_find(&s->lessor, request->id);
-    if (!lease || lease->revoking) {
-        actor_fail(me, msg, ERR_NOT_FOUND, "there is no such lease");
-        return;
-    }
-    lessor_put(&s->lessor, lease->id, lease->ttl_ms, actor_now_ms(me));
-    Store__LeaseReply reply = PROTOBUF_C_MESSAGE_INIT(&store__lease_reply__descriptor);
-    reply.id = request->id;
-    reply.ttl_ms = reply.granted_ttl_ms = lease->ttl_ms;
-    reply.revision = mvcc_meta(s->mvcc)->revision;
-    actor_reply(me, msg, &reply.base);
+    if (admit(me, msg)) take_read(me, msg, &store__lease_keep_alive__descriptor);
 }
 
 static void on_lease_query(actor_t *me, const message_t *msg, const void *body) {
