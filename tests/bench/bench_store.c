@@ -599,22 +599,35 @@ static pid_t etcd_spawn(const char *dir, size_t member, const char *cluster) {
         CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, urls[i] + strlen("unix://"));
         unlink(path);
     }
-    const char *argv[] = {"etcd",       "--name",
-                          name,         "--data-dir",
-                          data,         "--listen-client-urls",
-                          client,       "--advertise-client-urls",
-                          client,       "--listen-peer-urls",
-                          peer,         "--initial-advertise-peer-urls",
-                          peer,         "--initial-cluster",
-                          cluster,      "--quota-backend-bytes",
-                          "8000000000", NULL};
+    // It must not outlive us, however we end.
+    const char *argv[] = {"setpriv",
+                          "--pdeathsig",
+                          "KILL",
+                          "etcd",
+                          "--name",
+                          name,
+                          "--data-dir",
+                          data,
+                          "--listen-client-urls",
+                          client,
+                          "--advertise-client-urls",
+                          client,
+                          "--listen-peer-urls",
+                          peer,
+                          "--initial-advertise-peer-urls",
+                          peer,
+                          "--initial-cluster",
+                          cluster,
+                          "--quota-backend-bytes",
+                          "8000000000",
+                          NULL};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addchdir_np(&actions, dir);
     posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT, 0600);
     posix_spawn_file_actions_adddup2(&actions, 1, 2);
     pid_t pid = 0;
-    if (posix_spawnp(&pid, "etcd", &actions, NULL, (char **)argv, environ) != 0) {
+    if (posix_spawnp(&pid, "setpriv", &actions, NULL, (char **)argv, environ) != 0) {
         fprintf(stderr, "bench_store: cannot start etcd\n");
         exit(1);
     }
