@@ -349,6 +349,7 @@ static void begin(sim_t *sim, uint64_t seed, const bug_t *bug) {
 static void end(sim_t *sim) {
     sim->fire = false;
     sim->busy = 1;
+    sim->sync_ms_max = 5;
     rng_t *rng = &sim->rng;
     memset(sim->blocked_until_ms, 0, sizeof sim->blocked_until_ms);
     memset(sim->stalled_until_ms, 0, sizeof sim->stalled_until_ms);
