@@ -17,11 +17,11 @@
 //   3. Entries up to apply_to may be applied; apply_to never goes back.
 //   4. reads: an answer per RAFT_EVENT_READ, sooner or later, unless the member stops.
 //   5. snapshots: each peer named there gets a snapshot streamed, beside the core. Until the shell
-//      says RAFT_EVENT_SNAPSHOT_ENDED nothing else but heartbeats is sent to it. The receiving
-//      shell asks raft_wants_snapshot when the stream is complete; if so it makes the state machine
-//      that of the snapshot, durably, and then says RAFT_EVENT_INSTALLED, without another step
-//      between question and event. Term and vote are never part of a snapshot: a member could vote
-//      twice.
+//      says RAFT_EVENT_SNAPSHOT_ENDED nothing else but heartbeats is sent to it, and the log
+//      behind the snapshot should be kept, else it soon needs another. The receiving shell asks
+//      raft_wants_snapshot when the stream is complete; if so it makes the state machine that of
+//      the snapshot, durably, and then says RAFT_EVENT_INSTALLED, without another step between
+//      question and event. Term and vote are never part of a snapshot: a member could vote twice.
 // With lease_reads an event's now_ms must be read for that very event (CLOCK_BOOTTIME), by all.
 // The shell calls raft_step with RAFT_EVENT_TICK at raft_deadline_ms, or soon after.
 #pragma once
