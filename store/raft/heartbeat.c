@@ -30,8 +30,7 @@ static void take_round(raft_t *r, peer_t *peer, const raft_message_t *m) {
 
 // Was something sent before the last answer that has not arrived at this one? Then it is sent
 // again, one probe first. What has arrived, but is not yet synced, is only waited for.
-static bool has_lost_something(const peer_t *peer) {
-    raft_index_t has = peer->received > peer->match ? peer->received : peer->match;
+static bool has_lost_something(const peer_t *peer, raft_index_t has) {
     if (has != peer->had_at_beat) return false;
     return peer->state == RAFT_PEER_PROBE || has + 1 < peer->next;
 }
@@ -43,11 +42,12 @@ void raft_recv_heartbeat_reply(raft_t *r, const raft_message_t *m) {
     take_round(r, peer, m);
     if (m->match_index > peer->match && m->match_index <= r->trail.last)
         raft_take_match(r, peer, m->match_index);
-    if (has_lost_something(peer)) {
-        if (peer->state == RAFT_PEER_STREAM) raft_step_back(r, peer, peer->match + 1);
+    raft_index_t has = peer->received > peer->match ? peer->received : peer->match;
+    if (has_lost_something(peer, has)) {
+        if (peer->state == RAFT_PEER_STREAM) raft_step_back(r, peer, has + 1);
         peer->waiting = false;
     }
-    peer->had_at_beat = peer->received > peer->match ? peer->received : peer->match;
+    peer->had_at_beat = has;
     raft_send_to(r, peer);
     raft_advance_reads(r);
     raft_finish_transfer(r, peer);

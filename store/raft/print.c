@@ -48,7 +48,8 @@ void raft_message_print(const raft_message_t *m, text_t *out) {
         text_addf(out, " commit %llu round %llu", LLU(m->commit), LLU(m->round));
         break;
     case RAFT_HEARTBEAT_REPLY:
-        text_addf(out, " round %llu has %llu", LLU(m->round), LLU(m->match_index));
+        text_addf(out, " round %llu has %llu%s", LLU(m->round), LLU(m->match_index),
+                  m->full ? ", full" : "");
         if (m->last_index > m->match_index) text_addf(out, ", unsynced %llu", LLU(m->last_index));
         break;
     case RAFT_TIMEOUT_NOW: break;
