@@ -29,7 +29,9 @@ Test(raft_wire, every_field_comes_back)
                          .match_index = 9,
                          .hint_index = 10,
                          .hint_term = 11,
-                         .round = 12},
+                         .round = 12,
+                         .everywhere = 13,
+                         .full = true},
                    out;
     why_t why;
     Raftpb__Message *sent = packed_and_back(&arena, &raft_wire_put(&arena, &in, 99)->base);
@@ -40,7 +42,8 @@ Test(raft_wire, every_field_comes_back)
     raft_message_print(&out, &b);
     cr_assert_str_eq(a.at, b.at);
     cr_assert_eq(out.last_index + out.last_term + out.round + out.commit, 29);
-    cr_assert(out.transfer);
+    cr_assert(out.transfer && out.full);
+    cr_assert_eq(out.everywhere, 13);
     arena_done(&arena);
     ASSERT_NO_LEAKS();
 }
@@ -60,13 +63,15 @@ static Raftpb__Message *append(arena_t *arena, uint64_t index, uint32_t kind, by
     return m;
 }
 
-static bytes_t config(arena_t *arena, size_t len, const uint64_t *ids, bool learners) {
+typedef enum { VOTERS, LEARNERS, WITNESSES, BOTH } as_t;
+static bytes_t config(arena_t *arena, size_t len, const uint64_t *ids, as_t as) {
     Raftpb__Config *c = MSG_NEW(arena, Raftpb__Config, raftpb__config__descriptor);
     c->members = ARENA_ARRAY(arena, Raftpb__Member *, len + 1);
     for (size_t i = 0; i < len; i++) {
         Raftpb__Member *m = MSG_NEW(arena, Raftpb__Member, raftpb__member__descriptor);
         m->id = ids[i];
-        m->learner = learners;
+        m->learner = as == LEARNERS || as == BOTH;
+        m->witness = as >= WITNESSES && i > 0;
         c->members[c->n_members++] = m;
     }
     return msg_pack(arena, &c->base);
@@ -81,24 +86,31 @@ Test(raft_wire, what_makes_no_sense_is_refused)
     cr_assert_eq(raft_wire_get(&arena, append(&arena, 6, MACHINE_TXN, (bytes_t){0}), &out, &why),
                  ERR_OK);
     cr_assert_eq(raft_wire_get(&arena,
-                               append(&arena, 6, MACHINE_CONFIG, config(&arena, 3, ids, false)),
+                               append(&arena, 6, MACHINE_CONFIG, config(&arena, 3, ids, VOTERS)),
                                &out, &why),
                  ERR_OK);
     cr_assert_eq(out.entries[0].config->len, 3);
+    cr_assert_eq(raft_wire_get(&arena,
+                               append(&arena, 6, MACHINE_CONFIG, config(&arena, 2, ids, WITNESSES)),
+                               &out, &why),
+                 ERR_OK);
+    cr_assert_eq(out.entries[0].config->members[1].role, RAFT_MEMBER_WITNESS);
     Raftpb__Message *bad[] = {
         append(&arena, 7, MACHINE_TXN, (bytes_t){0}),
         append(&arena, 6, 99, (bytes_t){0}),
         append(&arena, 6, MACHINE_CONFIG, (bytes_t){0}),
-        append(&arena, 6, MACHINE_CONFIG, config(&arena, 2, twice, false)),
-        append(&arena, 6, MACHINE_CONFIG, config(&arena, 1, nobody, false)),
-        append(&arena, 6, MACHINE_CONFIG, config(&arena, 3, ids, true)),
+        append(&arena, 6, MACHINE_CONFIG, config(&arena, 2, twice, VOTERS)),
+        append(&arena, 6, MACHINE_CONFIG, config(&arena, 1, nobody, VOTERS)),
+        append(&arena, 6, MACHINE_CONFIG, config(&arena, 3, ids, LEARNERS)),
+        append(&arena, 6, MACHINE_CONFIG, config(&arena, 3, ids, WITNESSES)),
+        append(&arena, 6, MACHINE_CONFIG, config(&arena, 2, ids, BOTH)),
         append(&arena, 6, MACHINE_TXN, (bytes_t){0}),
         append(&arena, 6, MACHINE_TXN, (bytes_t){0}),
         append(&arena, 6, MACHINE_TXN, (bytes_t){0}),
     };
-    bad[6]->type = RAFTPB__MESSAGE__TYPE__VOTE;
-    bad[7]->from = 0;
-    bad[8]->term = UINT64_MAX;
+    bad[8]->type = RAFTPB__MESSAGE__TYPE__VOTE;
+    bad[9]->from = 0;
+    bad[10]->term = UINT64_MAX;
     for (size_t i = 0; i < LENGTH_OF(bad); i++)
         cr_assert_eq(raft_wire_get(&arena, bad[i], &out, &why), ERR_MALFORMED, "row %zu", i);
     arena_done(&arena);

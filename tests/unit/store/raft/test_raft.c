@@ -81,4 +81,43 @@ Test(raft, a_configuration_may_differ_by_one_voter)
     cr_assert_not(raft_config_can_follow(&three, &swapped));
     cr_assert_not(raft_config_can_follow(&three, &twice));
     cr_assert_not(raft_config_can_follow(&three, &(raft_config_t){0}));
+    raft_config_t witness = {.members = {{1, 0}, {2, 0}, {3, RAFT_MEMBER_WITNESS}}, .len = 3};
+    raft_config_t witnesses = {.members = {{1, 0}, {2, 2}, {3, 2}}, .len = 3};
+    raft_config_t only_witness = {.members = {{3, RAFT_MEMBER_WITNESS}}, .len = 1};
+    raft_config_t two = {.members = {{1, 0}, {2, 0}}, .len = 2};
+    cr_assert(raft_config_can_follow(&two, &witness));
+    cr_assert(raft_config_can_follow(&witness, &two));
+    cr_assert_not(raft_config_can_follow(&witness, &three), "it has no state machine to vote for");
+    cr_assert_not(raft_config_can_follow(&three, &witness));
+    cr_assert_not(raft_config_is_valid(&witnesses));
+    cr_assert_not(raft_config_is_valid(&only_witness));
+    cr_assert_eq(raft_config_voters(&witness), 3);
+    cr_assert_eq(raft_config_witness(&witness)->id, 3);
+    ASSERT_NO_LEAKS();
+}
+
+// A member alone does not wait for a learner's answer, be it there or not.
+Test(raft, a_voter_alone_reads_whatever_its_learner_does)
+{
+    trail_t trail;
+    trail_init(&trail, 0, 0);
+    raft_options_t options = {.id = 1,
+                              .trail = &trail,
+                              .config = {.members = {{1, 0}, {2, RAFT_MEMBER_LEARNER}}, .len = 2}};
+    raft_t *raft = raft_new(&options, 1, 7);
+    raft_out_t out = {0};
+    raft_event_t event = {.type = RAFT_EVENT_TICK, .now_ms = 1};
+    raft_step(raft, &event, &out);
+    for (int i = 0; i < 2; i++) { // its vote, then its first entry
+        event = (raft_event_t){.type = RAFT_EVENT_SYNCED, .now_ms = 2, .write = out.write};
+        raft_step(raft, &event, &out);
+    }
+    cr_assert(raft_is_settled(raft));
+    event = (raft_event_t){.type = RAFT_EVENT_READ, .now_ms = 3, .read = 5};
+    raft_step(raft, &event, &out);
+    cr_assert_eq(out.reads.len, 1);
+    cr_assert(out.reads.at[0].ok && out.reads.at[0].read == 5 && out.reads.at[0].index == 1);
+    raft_out_done(&out);
+    raft_destroy(&raft);
+    ASSERT_NO_LEAKS();
 }
