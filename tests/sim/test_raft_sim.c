@@ -3,13 +3,13 @@
 // members, transfers, cut logs and snapshots, with reads by round or by lease. raft_rig holds every
 // step to Raft's promises; at the end the faults stop, and the cluster must go on.
 //
-//     TROUPE_SIM_FIRST=7 TROUPE_SIM_SEEDS=1000 build/release/tests/test_raft_sim --filter
-//     'raft_sim/c*'
+//     TROUPE_SIM_FIRST=7 TROUPE_SIM_SEEDS=1000 build/release/tests/test_raft_sim --filter '*/clus*'
 //
 // A seed that fails prints the line that plays it again; with TROUPE_SIM_TRACE=1 it tells all.
 #include "runtime/base/rng.h"
 #include "tests/support/leaks.h"
 #include "tests/support/raft_rig.h"
+#include "tests/support/seeds.h"
 
 #define LLU(x) ((unsigned long long)(x))
 
@@ -426,14 +426,9 @@ static char *play(uint64_t seed, const bug_t *bug, tally_t *tally) {
     return fault;
 }
 
-static uint64_t from_env(const char *name, uint64_t otherwise) {
-    const char *value = getenv(name);
-    return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
 Test(raft_sim, clusters_keep_their_promises_under_fire_and_go_on_after_it)
 {
-    uint64_t first = from_env("TROUPE_SIM_FIRST", 1), seeds = from_env("TROUPE_SIM_SEEDS", 300);
+    uint64_t first = seed_first(1), seeds = seeds_count(300);
     size_t failed = 0;
     tally_t tally = {0};
     for (uint64_t seed = first; seed < first + seeds; seed++) {
