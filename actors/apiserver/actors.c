@@ -85,6 +85,8 @@ static Actors__Actor *object_of(arena_t *arena, const Actor__ActorInfo *info) {
     s->has_handlingmicros = s->has_mailboxmax = true;
     s->incarnation = (int64_t)info->incarnation;
     s->restarts = (int32_t)info->restarts;
+    s->has_epoch = info->epoch > 0;
+    s->epoch = (int64_t)info->epoch;
     s->messages = (int64_t)info->messages;
     s->mailbox = (int32_t)info->mailbox_depth;
     s->mailboxmax = (int32_t)info->mailbox_max;

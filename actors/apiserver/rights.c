@@ -23,6 +23,10 @@ static const right_t rights[] = {
     // The informers of a process follow for those that run in it: the topology says where.
     {"informers", READ, "*", "*", ""},
 
+    {"chaos", READ, "*", "*", ""},
+    {"chaos", WRITE, "chaos.troupe.io", "experiments", "status"},
+    {"chaos", "delete " WRITE, "", "configmaps", ""}, // its witness
+
     {"scheduler", READ, "*", "*", ""},
     {"scheduler", "create", "", "pods", "binding"},
     {"scheduler", "update patch", "", "pods", "status"},
@@ -66,6 +70,7 @@ static const struct {
     {"apiserver", "system:apiserver", false},
     {"controllers", "system:kube-controller-manager", true},
     {"scheduler", "system:kube-scheduler", true},
+    {"chaos", "system:chaos", true},
     {"informers", "system:informers", false},
     {"proxy", "system:kube-proxy", false},
     {"dns", "system:dns", false},

@@ -31,15 +31,23 @@ static int by_time(const void *a, const void *b) {
     return (at_x > at_y) - (at_x < at_y);
 }
 
-// "The last" is asked of each process, and each answers with its own: the newest of them is meant.
-static void keep_newest_trace(Actor__TraceHops *all) {
-    uint64_t newest = all->n_hops ? all->hops[all->n_hops - 1]->trace_id : 0;
-    size_t kept = 0;
-    for (size_t i = 0; i < all->n_hops; i++)
-        if (all->hops[i]->trace_id == newest) all->hops[kept++] = all->hops[i];
-    all->n_hops = kept;
+typedef VEC(char *) names_t;
+static void collect(void *arg, const char *address, const char *process) {
+    vec_push((names_t *)arg, str_dup(address));
 }
 
+static void ask_all(actor_t *me, uint64_t id, trace_work_t *work) {
+    names_t systems = {0};
+    actor_each_known(me, "system", collect, &systems);
+    work->pending = systems.len;
+    for (size_t i = 0; i < systems.len; i++) {
+        actor_ask(me, systems.at[i], &work->query.base, TRACES_TIMEOUT_MS, TAG_TRACE | id);
+        free(systems.at[i]);
+    }
+    vec_done(&systems);
+}
+
+// "The last" is asked of each process, and each answers with its own: the newest of them is meant.
 static void finish(actor_t *me, uint64_t id, trace_work_t *work) {
     server_t *s = actor_state(me);
     arena_t *arena = actor_arena(me);
@@ -53,15 +61,17 @@ static void finish(actor_t *me, uint64_t id, trace_work_t *work) {
                 all.hops[all.n_hops++] = part->hops[h];
     }
     qsort(all.hops, all.n_hops, sizeof *all.hops, by_time);
-    if (work->query.last) keep_newest_trace(&all);
+    if (work->query.last && all.n_hops) { // only whom the command line spoke to knew it: all, now
+        work->query.last = false;
+        work->query.trace_id = all.hops[all.n_hops - 1]->trace_id;
+        for (size_t i = 0; i < work->answers.len; i++) blob_unref(&work->answers.at[i]);
+        vec_reset(&work->answers);
+        ask_all(me, id, work);
+        if (work->pending) return;
+    }
     caller_reply(me, &work->caller, &all.base);
     imap_remove(&s->traces.works, id);
     work_free(work);
-}
-
-typedef VEC(char *) names_t;
-static void collect(void *arg, const char *address, const char *process) {
-    vec_push((names_t *)arg, str_dup(address));
 }
 
 void traces_on_query(actor_t *me, const message_t *msg, const Actor__TraceQuery *query) {
@@ -78,14 +88,7 @@ void traces_on_query(actor_t *me, const message_t *msg, const Actor__TraceQuery 
         (Actor__TraceQuery){.base = PROTOBUF_C_MESSAGE_INIT(&actor__trace_query__descriptor),
                             .trace_id = query->trace_id,
                             .last = query->last};
-    names_t systems = {0};
-    actor_each_known(me, "system", collect, &systems);
-    work->pending = systems.len;
-    for (size_t i = 0; i < systems.len; i++) {
-        actor_ask(me, systems.at[i], &work->query.base, TRACES_TIMEOUT_MS, TAG_TRACE | id);
-        free(systems.at[i]);
-    }
-    vec_done(&systems);
+    ask_all(me, id, work);
     if (!work->pending) finish(me, id, work);
 }
 

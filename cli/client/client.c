@@ -368,7 +368,7 @@ static err_t unpack_first(call_t *call, arena_t *arena, const ProtobufCMessageDe
                           void **ret_msg, failure_t *ret_failure) {
     chunk_t chunk = call->inbox.at[0];
     vec_remove(&call->inbox, 0);
-    call->inbox_bytes -= chunk.body->len;
+    call->inbox_bytes -= blob_bytes(chunk.body).len;
     why_t why = {0};
     err_t err = ERR_OK;
     if (chunk.type != type)

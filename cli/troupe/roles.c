@@ -1,5 +1,6 @@
 // Which actors there are. To add one: a row, and a line in the topology files that should run it.
 #include "actors/apiserver/apiserver_actor.h"
+#include "actors/chaos/chaos_actor.h"
 #include "actors/controllers/controllers_actor.h"
 #include "actors/kubelet/kubelet.h"
 #include "actors/proxy/proxy_actor.h"
@@ -15,6 +16,7 @@ static const proxy_args_t proxy_args_default = PROXY_ARGS_DEFAULT;
 const role_t roles[] = {
     {"apiserver", &apiserver_actor, sizeof(apiserver_args_t), &apiserver_args_default, "ApiServer",
      apiserver_config, false},
+    {"chaos", &chaos_actor, 0, NULL, NULL, NULL, false},
     {"controllers", &controllers_actor, sizeof(controllers_args_t), &controllers_args_default,
      "Controllers", controllers_config, false},
     {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false},

@@ -4,6 +4,7 @@
 #include "runtime/actor/faults.h"
 #include "runtime/actor/targets.h"
 #include "runtime/base/rng.h"
+#include "troupe/experiments.pb-c.h"
 
 enum { FOR_DEFAULT_MS = 10 * 1000, DELAY_DEFAULT_MS = 100, OFFSET_DEFAULT_MS = 60 * 1000 };
 
@@ -163,11 +164,66 @@ static int resume(ctl_t *ctl) {
     return clear_names(ctl, names, len);
 }
 
+// ---- an experiment's report ---------------------------------------------------------------------
+static const char *millis(ctl_t *ctl, bool has, int64_t ms) {
+    return has ? arena_printf(&ctl->arena, "%lld ms", (long long)ms) : "-";
+}
+
+static void print_report(ctl_t *ctl, const Experiments__Experiment *x) {
+    const Experiments__ExperimentStatus *s = x->status;
+    printf("Experiment %s: %s", x->metadata->name, s && s->phase ? s->phase : "Pending");
+    if (s && !is_empty(s->verdict)) printf(", %s", s->verdict);
+    printf("\n");
+    if (!s) return;
+    if (!is_empty(s->message)) printf("  %s\n", s->message);
+    printf("\n%-26s %-8s %8s  %s\n", "INVARIANT", "HOLDS", "CHECKED", "MESSAGE");
+    for (size_t i = 0; i < s->n_invariants; i++) {
+        const Experiments__ExperimentInvariant *one = s->invariants[i];
+        printf("%-26s %-8s %8lld  %s\n", one->name, one->holds ? "yes" : "NO",
+               (long long)one->checked, or_empty(one->message));
+    }
+    printf("\n%-20s %-10s %-24s %10s %10s %10s  %s\n", "FAULT", "ACTION", "TARGET", "AT",
+           "DETECTED", "RECOVERED", "MESSAGE");
+    for (size_t i = 0; i < s->n_faults; i++) {
+        const Experiments__ExperimentStrike *f = s->faults[i];
+        printf("%-20s %-10s %-24s %10s %10s %10s  %s\n", f->name, f->action, f->target,
+               millis(ctl, true, f->atmillis),
+               millis(ctl, f->has_detectedmillis, f->detectedmillis),
+               millis(ctl, f->has_recoveredmillis, f->recoveredmillis), or_empty(f->message));
+    }
+    if (!s->n_errors) {
+        printf("\nNo client saw an error.\n");
+        return;
+    }
+    printf("\n%-26s %8s  %s\n", "ERRORS SEEN BY", "COUNT", "MESSAGE");
+    for (size_t i = 0; i < s->n_errors; i++)
+        printf("%-26s %8lld  %s\n", s->errors[i]->source, (long long)s->errors[i]->count,
+               s->errors[i]->message);
+}
+
+// As text; with -o as any object. Fails when the verdict does.
+static int report(ctl_t *ctl) {
+    const kind_t *kind = kind_find("chaos.troupe.io", "v1", "Experiment");
+    if (ctl->words.len != 2) return refuse("want the name of an experiment: chaos report NAME");
+    ProtobufCMessage *obj;
+    failure_t failure;
+    if (ctl_get(ctl, kind, "", ctl->words.at[1], &obj, &failure)) return refuse_failure(&failure);
+    const Experiments__Experiment *x = (const Experiments__Experiment *)obj;
+    if (ctl->o.output) {
+        int code = print_objects(ctl, kind, &obj, 1, false);
+        if (code) return code;
+    } else {
+        print_report(ctl, x);
+    }
+    return x->status && streq(or_empty(x->status->verdict), "Failed") ? EXIT_FAILED : 0;
+}
+
 int cmd_chaos(ctl_t *ctl) {
     if (!ctl->words.len) return refuse("want a fault, list, clear or report; see chaos --help");
     const char *verb = ctl->words.at[0];
     Actor__FaultRule__Kind kind;
     if (streq(verb, "list")) return list(ctl);
+    if (streq(verb, "report")) return report(ctl);
     if (streq(verb, "clear")) return clear_names(ctl, ctl->words.at + 1, ctl->words.len - 1);
     if (!streq(verb, "resume")) {
         if (fault_kind_parse(verb, &kind)) return inject(ctl, kind);

@@ -85,8 +85,8 @@ static const verb_t verbs[] = {
     {"api-resources", "", "the kinds there are", "api-group no-headers output", cmd_api_resources,
      NULL},
     {"api-versions", "", "the group versions there are", "", cmd_api_versions, NULL},
-    {"trace", "ID | --last", "the path of an earlier command through the actors", "last", cmd_trace,
-     "troupectl trace --last"},
+    {"trace", "ID | --last", "the path of an earlier command through the actors", "last perfetto",
+     cmd_trace, "troupectl trace --last\ntroupectl trace --last --perfetto trace.json"},
     {"chaos",
      "FAULT TARGET… | resume TARGET… | list | clear [ID…] | report NAME\n"
      "  FAULT: kill pause partition delay drop duplicate reorder skew disk-slow disk-full cpu\n"

@@ -61,7 +61,7 @@ static uint64_t last_trace(const trace_t *t) {
     for (size_t i = t->len; i-- > 0;)
         if (from_command_line(hop_at(t, i)) && !asks_for_traces(hop_at(t, i)))
             return hop_at(t, i)->trace_id;
-    return t->len ? hop_at(t, t->len - 1)->trace_id : 0;
+    return 0;
 }
 
 static Actor__TraceHop *hop_message(arena_t *arena, const hop_t *hop, const char *process) {

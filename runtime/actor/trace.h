@@ -20,7 +20,7 @@ typedef struct trace trace_t;
 trace_t *trace_new(size_t hops_max) MUST_USE;
 void trace_destroy(trace_t **trace);
 void trace_add(trace_t *t, hop_t *hops, size_t len); // their names are *taken*
-// All hops of one trace, oldest first. Trace 0: of the last one that a command line ("cli/…")
-// began, or the last one at all.
+// All hops of one trace, oldest first. Trace 0: of the last one that a command line ("cli/…") spoke
+// to this process in.
 void trace_query(trace_t *t, uint64_t trace_id, const char *process, arena_t *arena,
                  Actor__TraceHops *ret_hops);

@@ -6,8 +6,8 @@ Run by hand when the facts change; what it writes is committed, the build needs 
     runtime/api/gen/gen.py FACTS
 
 reads FACTS/k8s-{proto-fields,proto-packages,proto-removed-or-changed,field-optionality,merge-keys}.tsv
-and runtime/api/gen/actors.tsv (our own kinds, in the same columns), writes proto/k8s/*.proto,
-proto/troupe/actors.proto and runtime/api/fields.inc.
+and runtime/api/gen/own.tsv (our own kinds, in the same columns), writes proto/k8s/*.proto,
+proto/troupe/{actors,experiments}.proto and runtime/api/fields.inc.
 
 The .proto files hold what protobuf needs. What it cannot say goes to the side table: Go's field
 order (which is JSON's), JSON names, what is written when empty, which fields are inlined, and how
@@ -26,7 +26,7 @@ GROUP_VERSIONS = [
     'storage/v1', 'scheduling/v1', 'node/v1', 'authentication/v1', 'authorization/v1',
     'admissionregistration/v1',
 ]
-OWN = 'actors'          # io.troupe.actors.v1: rows in actors.tsv, file in proto/troupe
+OWN = ('actors', 'experiments')     # io.troupe.X.v1: rows in own.tsv, files in proto/troupe
 SCALARS = {'string', 'bytes', 'bool', 'int32', 'int64', 'double'}
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../..'))
 
@@ -61,10 +61,10 @@ class Schema:
     def __init__(self, facts):
         self.packages = {r['group_version']: r['proto_package']
                          for r in rows_of(facts + '/k8s-proto-packages.tsv')}
-        self.packages[OWN] = 'io.troupe.actors.v1'
+        self.packages.update({gv: 'io.troupe.%s.v1' % gv for gv in OWN})
         self.messages = collections.OrderedDict()
         self.read(rows_of(facts + '/k8s-proto-fields.tsv'), set(GROUP_VERSIONS))
-        self.read(rows_of(os.path.dirname(os.path.abspath(__file__)) + '/actors.tsv'), {OWN})
+        self.read(rows_of(os.path.dirname(os.path.abspath(__file__)) + '/own.tsv'), set(OWN))
         for r in rows_of(facts + '/k8s-proto-removed-or-changed.tsv'):
             m = self.messages.get(r['group_version'].replace('/', '.') + '.' + r['message'])
             if m and r['what'].startswith('removed'):
@@ -95,7 +95,7 @@ class Schema:
 
 # ---- .proto files ----------------------------------------------------------------------------------
 def proto_file(gv):
-    return 'troupe/actors.proto' if gv == OWN else 'k8s/%s.proto' % gv.replace('/', '_')
+    return 'troupe/%s.proto' % gv if gv in OWN else 'k8s/%s.proto' % gv.replace('/', '_')
 
 
 def c_package(gv):
@@ -140,8 +140,8 @@ def proto_text(schema, gv):
         body += [proto_field(schema, f, gv, imports) for f in m.fields]
         body += ['}', '']
     head = ['// Made by runtime/api/gen/gen.py: Kubernetes %d.%d\'s %s, number for number.'
-            % (RELEASE + (gv,)) if gv != OWN else
-            '// Made by runtime/api/gen/gen.py from actors.tsv: what a cluster is made of, as API objects.',
+            % (RELEASE + (gv,)) if gv not in OWN else
+            '// Made by runtime/api/gen/gen.py from own.tsv: kinds of our own, as API objects.',
             'syntax = "proto2";', 'package %s;' % schema.packages[gv],
             'import "protobuf-c/protobuf-c.proto";']
     head += ['import "%s";' % proto_file(i) for i in sorted(imports)]
@@ -203,7 +203,8 @@ class SideTable:
     def has_type_meta(self, m):
         known = self.facts.get((m.gv, m.name), [])
         return any(r['field'] == 'TypeMeta' for r in known) or m.key() in (
-            'core.v1.List', 'actors.Actor', 'actors.ActorList')
+            'core.v1.List', 'actors.Actor', 'actors.ActorList', 'experiments.Experiment',
+            'experiments.ExperimentList')
 
     def flags(self, m, f, r):
         flags = set()
@@ -215,7 +216,7 @@ class SideTable:
             flags.add('POINTER')
         if emitted.startswith('yes'):
             flags.add('EMITTED')
-        if m.gv == OWN and f.type.rpartition('.')[2] in ('ObjectMeta', 'ActorSpec', 'ActorStatus'):
+        if m.name in ('Actor', 'Experiment') and f.name in ('metadata', 'spec', 'status'):
             flags.add('EMITTED')
         if m.name.endswith('List') and f.name == 'items':
             flags |= {'EMITTED', 'EMPTY_LIST'}

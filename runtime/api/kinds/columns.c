@@ -8,6 +8,7 @@
 #include "runtime/api/selector.h"
 #include "runtime/api/table.h"
 #include "troupe/actors.pb-c.h"
+#include "troupe/experiments.pb-c.h"
 
 // A cell function's head; `o` is the object as its own type.
 #define CELL(name, c_type)                                                             \
@@ -522,16 +523,48 @@ CELL(actor_age, Actors__Actor) {
     return started ? since(a, started, now_ms) : cell_age_of(a, &o->base, now_ms);
 }
 
+CELL(actor_epoch, Actors__Actor) {
+    return o->status && o->status->epoch ? number(a, o->status->epoch) : "";
+}
+CELL(actor_reason, Actors__Actor) { return o->status ? o->status->reason : NULL; }
+CELL(actor_rate, Actors__Actor) {
+    int64_t started = o->status ? time_wall_ms(o->status->starttime) : 0;
+    int64_t lived_ms = started && now_ms > started ? now_ms - started : 1;
+    int64_t per_s = o->status ? o->status->messages * 1000 / lived_ms : 0;
+    return arena_printf(a, "%lld/s", (long long)per_s);
+}
+
 const column_t actor_columns[] = {
     COLUMN_NAME,
     {"Role", "What the actor does.", 0, actor_role},
     {"State", "Whether it runs.", 0, actor_state},
-    {"Restarts", "How often its supervisor started it again.", 0, actor_restarts},
+    {"Process", "The process it runs in.", 0, actor_process},
+    {"Host", "The machine it runs on.", 0, actor_host},
+    {"Epoch", "The leader's, of roles that have one.", 0, actor_epoch},
     {"Mailbox", "Messages waiting, of how many that fit.", 0, actor_mailbox},
+    {"Rate", "Messages handled in a second, on average of its life.", 0, actor_rate},
+    {"Restarts", "How often its supervisor started it again.", 0, actor_restarts},
+    {"Last Reason", "Why it ended the last time.", 0, actor_reason},
     {"Age", "Time since it was started.", 0, actor_age},
-    {"Host", "The machine it runs on.", 1, actor_host},
-    {"Process", "The process it runs in.", 1, actor_process},
     {"Dispatcher", "The thread it runs on.", 1, actor_dispatcher},
     {"Messages", "Messages handled since it was started.", 1, actor_messages},
+    COLUMNS_END,
+};
+
+CELL(experiment_phase, Experiments__Experiment) {
+    return o->status && !is_empty(o->status->phase) ? o->status->phase : "Pending";
+}
+CELL(experiment_verdict, Experiments__Experiment) { return o->status ? o->status->verdict : NULL; }
+CELL(experiment_faults, Experiments__Experiment) {
+    return number(a, o->status ? (int64_t)o->status->n_faults : 0);
+}
+CELL(experiment_message, Experiments__Experiment) { return o->status ? o->status->message : NULL; }
+const column_t experiment_columns[] = {
+    COLUMN_NAME,
+    {"Phase", "How far it is.", 0, experiment_phase},
+    {"Verdict", "How the cluster fared.", 0, experiment_verdict},
+    {"Faults", "Faults set by now.", 0, experiment_faults},
+    COLUMN_AGE,
+    {"Message", "What is to be said of it.", 1, experiment_message},
     COLUMNS_END,
 };

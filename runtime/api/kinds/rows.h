@@ -20,7 +20,8 @@ typedef void kind_defaults_fn(arena_t *arena, ProtobufCMessage *obj);
 kind_defaults_fn pod_defaults, deployment_defaults, deployment_v1beta1_defaults,
     deployment_extensions_defaults, replicaset_defaults, replicaset_extensions_defaults,
     service_defaults, endpoints_defaults, endpointslice_defaults, secret_defaults,
-    namespace_defaults, node_defaults, event_defaults, lease_defaults, meta_defaults;
+    namespace_defaults, node_defaults, event_defaults, lease_defaults, experiment_defaults,
+    meta_defaults;
 void podspec_defaults(arena_t *arena, Core__PodSpec *spec);
 void template_defaults(arena_t *arena, Core__PodTemplateSpec *template);
 void quantity_list_round(arena_t *arena, void *entries, size_t len);
@@ -43,7 +44,7 @@ kind_update_fn keep_spec, keep_status, pod_prepare_status, deployment_prepare_st
 extern const column_t plain_columns[], pod_columns[], deployment_columns[], replicaset_columns[],
     service_columns[], endpoints_columns[], endpointslice_columns[], node_columns[],
     event_columns[], namespace_columns[], configmap_columns[], secret_columns[],
-    serviceaccount_columns[], lease_columns[], actor_columns[];
+    serviceaccount_columns[], lease_columns[], actor_columns[], experiment_columns[];
 const char *node_roles_text(arena_t *arena, const Core__Node *node);
 
 // ---- validation (…_validate.c) ------------------------------------------------------------------
@@ -53,4 +54,4 @@ kind_validate_fn pod_validate, pod_validate_status, deployment_validate, deploym
     replicaset_validate, replicaset_validate_status, service_validate, service_validate_status,
     endpoints_validate, endpointslice_validate, configmap_validate, secret_validate,
     serviceaccount_validate, namespace_validate, namespace_validate_status, node_validate,
-    lease_validate, event_validate;
+    lease_validate, event_validate, experiment_validate;

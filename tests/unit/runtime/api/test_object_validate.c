@@ -136,6 +136,33 @@ Test(object_validate, nodes)
     ASSERT_NO_LEAKS();
 }
 
+Test(object_validate, experiments)
+{
+    static const char good[] = "apiVersion: chaos.troupe.io/v1\n"
+                               "kind: Experiment\n"
+                               "metadata: {name: x}\n"
+                               "spec: {faults: [{action: kill, targets: [scheduler]}]}\n";
+    static const valid_row_t rows[] = {
+        {"{\"spec\":{\"duration\":\"soon\"}}",
+         "spec.duration: Invalid value: \"soon\": must be a duration such as 500ms, 5s or 1m"},
+        {"{\"spec\":{\"duration\":\"25h\"}}",
+         "spec.duration: Invalid value: \"25h\": must be above 0 and at most 24h"},
+        {"{\"spec\":{\"faults\":[{\"action\":\"rain\",\"targets\":[\"a\"]}]}}",
+         "spec.faults[0].action: Unsupported value: \"rain\": supported values: \"cpu\", "
+         "\"crash\", "
+         "\"delay\", \"disk-full\", \"disk-slow\", \"drop\", \"duplicate\", \"hang\", \"kill\", "
+         "\"partition\", \"pause\", \"reorder\", \"skew\""},
+        {"{\"spec\":{\"faults\":[{\"action\":\"kill\"}]}}",
+         "spec.faults[0].targets: Required value"},
+        {"{\"spec\":{\"faults\":[{\"action\":\"drop\",\"targets\":[\"a\"],\"probability\":2}]}}",
+         "spec.faults[0].probability: Invalid value: 2: must be above 0 and at most 1"},
+        {"{\"spec\":{\"steadyState\":[{\"type\":\"HTTP\"}]}}",
+         "spec.steadyState[0].address: Required value: the ADDRESS:PORT that must answer"},
+    };
+    valid_check_create(good, rows, LENGTH_OF(rows));
+    ASSERT_NO_LEAKS();
+}
+
 Test(object_validate, leases_and_service_accounts)
 {
     static const char lease[] = "apiVersion: coordination.k8s.io/v1\n"
