@@ -4,6 +4,7 @@
 #include "k8s/apps_v1.pb-c.h"
 #include "tests/support/api_rig.h"
 #include "tests/support/leaks.h"
+#include "troupe/chaos.pb-c.h"
 
 #define POD(name)                                                                \
     "{kind: Pod, apiVersion: v1, metadata: {name: " name ", labels: {app: " name \
@@ -510,6 +511,37 @@ Test(apiserver, a_collection_is_deleted_as_selected)
                  ERR_OK, "%s", why.text);
     cr_expect_eq(((Api__DeleteCollectionReply *)reply)->deleted, 36);
     cr_expect_str_eq(rig_list(rig, "v1", "ConfigMap", ANY_LIST), "c03 c13 c23 c33");
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+Test(apiserver, only_administrators_set_and_clear_faults)
+{
+    api_rig_t *rig = rig_new(1);
+    Chaos__Order order = {PROTOBUF_C_MESSAGE_INIT(&chaos__order__descriptor)};
+    order.process = "nowhere";
+    Chaos__Order *orders[] = {&order};
+    Chaos__Inject inject = {PROTOBUF_C_MESSAGE_INIT(&chaos__inject__descriptor)};
+    inject.orders = orders, inject.n_orders = 1;
+    Actor__ClearFaults clear = {PROTOBUF_C_MESSAGE_INIT(&actor__clear_faults__descriptor)};
+    static const char *const strangers[] = {"kubelet/n1", "scheduler/m1", "proxy/n1"};
+    void *reply;
+    why_t why;
+    for (size_t i = 0; i < LENGTH_OF(strangers); i++) {
+        cr_expect_eq(sim_ask(rig->sim, strangers[i], "apiserver", &inject.base, 5000, &rig->arena,
+                             &chaos__injected__descriptor, &reply, &why),
+                     ERR_FORBIDDEN);
+        cr_expect_eq(sim_ask(rig->sim, strangers[i], "apiserver", &clear.base, 5000, &rig->arena,
+                             &actor__done__descriptor, &reply, &why),
+                     ERR_FORBIDDEN);
+    }
+    cr_assert_eq(sim_ask(rig->sim, "cli/1", "apiserver", &inject.base, 5000, &rig->arena,
+                         &chaos__injected__descriptor, &reply, &why),
+                 ERR_OK);
+    const Chaos__Injected *done = reply; // a process that is not there is named
+    cr_assert_eq(done->n_failed, 1);
+    cr_assert_str_eq(done->failed[0]->process, "nowhere");
+    cr_assert_eq(done->failed[0]->err, ERR_UNAVAILABLE);
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }

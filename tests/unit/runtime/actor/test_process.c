@@ -220,6 +220,7 @@ static void asker_answer(actor_t *me, const message_t *msg, const void *body) {
 static const handler_t asker_rows[] = {
     {&actor__actor_infos__descriptor, asker_answer},
     {&actor__dead_letters__descriptor, asker_answer},
+    {&actor__faults__descriptor, asker_answer},
     {&actor__trace_hops__descriptor, asker_answer},
     {&actor__metrics__descriptor, asker_answer},
     {&actor__done__descriptor, asker_answer},
@@ -347,6 +348,39 @@ Test(process, faults_set_on_the_live_bus_act_and_are_cleared)
     Actor__ClearFaults clear = {PROTOBUF_C_MESSAGE_INIT(&actor__clear_faults__descriptor)};
     cr_assert_not_null(say(p, &clear.base));
     cr_assert_eq(drive(p, "b", (drive_t){"echo/e", 1000, 10, 5000}).good, 1000);
+    end(&p);
+}
+
+Test(process, a_fault_of_an_actor_or_the_clock_ends_by_itself)
+{
+    process_t *p = two_dispatchers();
+    spawn(p, "a", &echo_actor, "e", NULL);
+    Actor__FaultRule pause = {PROTOBUF_C_MESSAGE_INIT(&actor__fault_rule__descriptor)};
+    pause.name = "f/1", pause.target = "echo/e";
+    pause.kind = ACTOR__FAULT_RULE__KIND__PAUSE;
+    pause.for_ms = 1000;
+    Actor__FaultRule skew = pause;
+    skew.name = "f/2", skew.target = "", skew.kind = ACTOR__FAULT_RULE__KIND__SKEW;
+    skew.skew_ms = 5000;
+    Actor__FaultRule *rules[] = {&pause, &skew};
+    Actor__SetFaults set = {PROTOBUF_C_MESSAGE_INIT(&actor__set_faults__descriptor)};
+    set.rules = rules, set.n_rules = 2;
+    cr_assert_not_null(say(p, &set.base));
+    Actor__ListFaults list = {PROTOBUF_C_MESSAGE_INIT(&actor__list_faults__descriptor)};
+    const Actor__Faults *on = say(p, &list.base);
+    cr_assert_eq(on->n_rules, 2);
+    cr_assert_str_eq(on->rules[0]->process, "p1");
+    cr_assert_eq(drive(p, "b", (drive_t){"echo/e", 10, 10, 25000}).good, 10, "it runs again");
+    on = say(p, &list.base);
+    cr_assert_eq(on->n_rules, 0);
+    pause.for_ms = 60 * 1000;
+    set.n_rules = 1;
+    cr_assert_not_null(say(p, &set.base));
+    Actor__ClearFaults clear = {PROTOBUF_C_MESSAGE_INIT(&actor__clear_faults__descriptor)};
+    const char *ids[] = {"f"};
+    clear.names = ids, clear.n_names = 1;
+    cr_assert_not_null(say(p, &clear.base));
+    cr_assert_eq(drive(p, "b", (drive_t){"echo/e", 10, 10, 25000}).good, 10, "so it does at once");
     end(&p);
 }
 
