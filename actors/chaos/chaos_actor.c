@@ -326,6 +326,7 @@ static void on_down(actor_t *me, const message_t *msg, const void *body) {
     for (size_t i = 0; self->run && i < self->run->hits.len; i++) {
         hit_t *hit = &self->run->hits.at[i];
         if (!hit->watched || !streq(hit->watched, down->address) || hit->detected_ms >= 0) continue;
+        if (hit->message) continue;       // the death is another's
         if (!down->incarnation) continue; // the monitor's own first word: nobody was there
         hit->is_down = true;
         hit->detected_ms = since_ms(me, hit->set_ms);
@@ -556,6 +557,13 @@ static void on_reply(actor_t *me, const message_t *msg, const void *body) {
         on_witness(self, msg->tag, body);
 }
 
+// Who is killed may take the answer with it: a death that was heard tells that it was done.
+static void order_failed(run_t *r, size_t first, const char *why) {
+    for (size_t i = first; i < r->hits.len && r->hits.at[i].set_ms == r->hits.at[first].set_ms; i++)
+        if (r->hits.at[i].detected_ms < 0 && !r->hits.at[i].message)
+            r->hits.at[i].message = str_printf("the order may be lost: %s", why);
+}
+
 static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     chaos_t *self = actor_state(me);
     if (informers_handle(&self->experiments, me, msg, body) ||
@@ -574,11 +582,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     if (msg->tag == TAG_ACTORS) self->asks_actors = false;
     if (msg->tag == TAG_MAKE || msg->tag == TAG_WRITE || msg->tag == TAG_READ)
         on_witness_failed(self, msg->tag, &failure);
-    // Who is killed may take the answer with it: the death tells whether it was done.
-    if (msg->tag >= TAG_INJECT && msg->tag - TAG_INJECT < r->hits.len && !failure.is_unknown) {
-        hit_t *hit = &r->hits.at[msg->tag - TAG_INJECT];
-        if (!hit->message) hit->message = str_dup(failure.why);
-    }
+    if (msg->tag >= TAG_INJECT) order_failed(r, msg->tag - TAG_INJECT, failure.why);
 }
 
 static void on_watch_events(actor_t *me, const message_t *msg, const void *body) {
