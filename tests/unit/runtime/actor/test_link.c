@@ -412,10 +412,23 @@ typedef struct {
     int fd;
 } stand_t;
 
+static const char *stand_keys; // folder of the keys, for tcp
+
 static void serve(const char *endpoint, int ready_fd) {
-    process_t *p = make_process("server", NULL);
+    process_options_t rules = {.may_speak_as = nodes_are_themselves};
+    bool tcp = has_prefix(endpoint, "tcp:");
+    process_t *p = make_process("server", tcp ? &rules : NULL);
     spawn_echo(p, "of-server");
-    listen_ipc(p, endpoint, "part");
+    if (tcp) {
+        char *key = str_printf("%s/master.cert_secret", stand_keys);
+        char *allowed = str_printf("%s/allowed", stand_keys);
+        listen_options_t listen = {.endpoint = endpoint,
+                                   .key_file = key,
+                                   .allowed_keys_dir = allowed};
+        if (process_listen(p, &listen, NULL)) _exit(1);
+    } else {
+        listen_ipc(p, endpoint, "part");
+    }
     if (write(ready_fd, "r", 1) != 1) _exit(1);
     for (;;) pause();
 }
@@ -502,6 +515,41 @@ Test(link, a_killed_process_fails_its_asks_at_once_and_is_found_again)
                   hb.heard[n - 2].text, hb.heard[n - 1].type, hb.heard[n - 1].text);
         cr_assert_lt(clock_monotonic_ms() - begun_ms, 4000);
         stand_order(&stand, 's');
+    }
+    end(&b);
+    stand_done(&stand);
+    hand_done(&hb);
+    remove_folder(&folder);
+    free_charp(&endpoint);
+    ASSERT_NO_LEAKS();
+}
+
+// As behind a pulled cable: the peer says nothing, not even that it is gone.
+Test(link, a_monitor_over_tcp_hears_of_a_cut_and_of_its_end)
+{
+    CLEANUP(remove_folder) char *folder = make_folder();
+    CLEANUP(free_charp) char *endpoint = free_tcp_endpoint();
+    make_keys(folder, "master", false);
+    make_keys(folder, "node-1", true);
+    stand_keys = folder;
+    stand_t stand = stand_new(endpoint);
+    stand_order(&stand, 's');
+    process_options_t rules = {.may_speak_as = nodes_are_themselves};
+    process_t *b = make_process("b", &rules);
+    hand_t hb;
+    hand_init(&hb);
+    hand_spawn(&hb, b, "d", NULL, "node-1");
+    cr_assert_eq(connect_tcp(b, folder, endpoint, "node-1", "master"), ERR_OK);
+    cr_assert(hand_reaches(&hb, "echo"));
+    hand_monitor(&hb, "echo/of-server");
+    ASSERT_HEARD(&hb, 0, "Up", "echo/of-server");
+    for (size_t n = 1; n < 5; n += 2) {
+        int64_t begun_ms = clock_monotonic_ms();
+        stand_order(&stand, 'z');
+        ASSERT_HEARD(&hb, n, "Down", "echo/of-server");
+        cr_assert_lt(clock_monotonic_ms() - begun_ms, 4000);
+        stand_order(&stand, 'c');
+        ASSERT_HEARD(&hb, n + 1, "Up", "echo/of-server");
     }
     end(&b);
     stand_done(&stand);
