@@ -289,6 +289,8 @@ static void on_read(actor_t *me, const message_t *msg, const void *body) {
     if (err != ERR_OK) {
         log_error(actor_address(me), "%s", why.text);
         actor_fail(me, msg, err, why.text);
+        // Who cannot read its own log must not lead by it, nor vote. Opened anew it is refused.
+        if (err == ERR_CORRUPT) fail(me, err, &why);
         return;
     }
     Raftpb__DiskEntries *reply =

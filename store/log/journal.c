@@ -86,6 +86,10 @@ static err_t take_file(journal_t *j, uint64_t bytes, const char *path,
     if (err == ERR_OK) err = files_rename(j->files, spare, path, why);
     if (err == ERR_OK) err = files_sync_dir(j->files, j->dir, why);
     if (err != ERR_OK) return err;
+    // Opened by the name it bears now: errors tell it.
+    file_close(&file);
+    err = files_open(j->files, path, FILE_OPEN_WRITE, &file, why);
+    if (err != ERR_OK) return err;
     vec_remove(&j->spares, which);
     *ret_file = x_steal(&file);
     return ERR_OK;

@@ -114,3 +114,28 @@ Test(disk_actor, after_a_lost_write_nothing_more_is_appended)
     world_close(&w);
     ASSERT_NO_LEAKS();
 }
+
+Test(disk_actor, damage_found_while_reading_back_ends_it_and_it_does_not_come_back)
+{
+    world_t w;
+    world_open(&w);
+    recover(&w, 1);
+    tell_write(&w, 1, 1, 1, "one");
+    tell_write(&w, 1, 2, 2, "two");
+    why_t why;
+    uint64_t body_of_one = 512 + 32 + 32 + 1; // behind the header, a hard state and its own head
+    cr_assert_eq(files_fake_flip_bit(w.files, "/d/log/0000000000000001.seg", body_of_one, &why),
+                 ERR_OK);
+    Raftpb__DiskRead read = {PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_read__descriptor), 1, 1 << 20};
+    Raftpb__DiskRecover again = {PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_recover__descriptor), 2};
+    void *reply;
+    cr_assert_neq(sim_ask(w.sim, "test/s", "disk/m1", &read.base, 1000, &w.arena,
+                          &raftpb__disk_entries__descriptor, &reply, &why),
+                  ERR_OK);
+    cr_assert_not_null(strstr(why.text, "0000000000000001.seg at 544"), "%s", why.text);
+    cr_assert_neq(sim_ask(w.sim, "test/s", "disk/m1", &again.base, 1000, &w.arena,
+                          &raftpb__disk_state__descriptor, &reply, &why),
+                  ERR_OK);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
