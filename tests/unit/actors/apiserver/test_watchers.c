@@ -48,13 +48,17 @@ static void change(desk_t *d, const char *name, const char *label) {
     arena_done(&arena);
 }
 
-static watcher_t *watch(desk_t *d, const char *labels, int64_t after) {
+static watcher_t *watch_fields(desk_t *d, const char *labels, const char *fields) {
     arena_t arena = {0};
     selection_t selection;
     why_t why;
-    cr_assert_eq(selection_parse(&arena, maps(), "default", "", labels, "", &selection, &why),
+    cr_assert_eq(selection_parse(&arena, maps(), "default", "", labels, fields, &selection, &why),
                  ERR_OK, "%s", why.text);
-    watcher_t *one = watchers_add(&d->watchers, ++d->last_stream, &arena, &selection, true);
+    return watchers_add(&d->watchers, ++d->last_stream, &arena, &selection, true);
+}
+
+static watcher_t *watch(desk_t *d, const char *labels, int64_t after) {
+    watcher_t *one = watch_fields(d, labels, "");
     if (after < 0)
         watcher_start_now(&d->watchers, one, &d->cache);
     else
@@ -100,6 +104,36 @@ Test(watchers, each_is_sent_what_it_selects_as_it_comes_and_goes)
     cr_expect_str_eq(chunks(&d, all, 100), "+a@2 *@2 +b@3 ~a@4 ~a@5 -a@6 | 6\n");
     cr_expect_str_eq(chunks(&d, xs, 100), "+a@2 *@2 +b@3 -a@4 +a@5 -a@6 | 6\n");
     cr_expect_str_eq(chunks(&d, ys, 100), "*@2 +a@4 -a@5 | 6\n");
+    desk_done(&d);
+    ASSERT_NO_LEAKS();
+}
+
+Test(watchers, one_that_wants_one_name_is_found_by_it)
+{
+    desk_t d;
+    desk_init(&d);
+    change(&d, "a", "x");
+    watcher_t *one = watch_fields(&d, "", "metadata.name=b");
+    watcher_start_now(&d.watchers, one, &d.cache);
+    change(&d, "a", "y");
+    change(&d, "b", "x");
+    change(&d, "b", NULL);
+    cr_expect_str_eq(chunks(&d, one, 100), "*@2 +b@4 -b@5 | 5\n");
+    desk_done(&d);
+    ASSERT_NO_LEAKS();
+}
+
+Test(watchers, a_fresh_one_is_marked_behind_what_it_missed)
+{
+    desk_t d;
+    desk_init(&d);
+    change(&d, "a", "x");
+    change(&d, "a", "y");
+    change(&d, "b", "x");
+    watcher_t *one = watch_fields(&d, "", "");
+    cr_assert_eq(watcher_start_after(&d.watchers, one, &d.cache, 2, true), ERR_OK);
+    change(&d, "c", "x");
+    cr_expect_str_eq(chunks(&d, one, 100), "~a@3 +b@4 *@4 +c@5 | 5\n");
     desk_done(&d);
     ASSERT_NO_LEAKS();
 }
