@@ -1,5 +1,7 @@
 #include "store/rocks.h"
+#include "runtime/base/vec.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <rocksdb/c.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +22,8 @@ typedef struct {
     rocksdb_flushoptions_t *flush;
     rocksdb_iterator_t *cursor; // NULL: none since the last write
     rocksdb_writebatch_t *batch;
+    char *path, *side_path; // owned; "…/db" and what is built to take its place
+    rocksdb_t *side;        // NULL: nothing is being built
 } rocks_t;
 
 static rocks_t *rocks_of(kv_t *kv) { return (rocks_t *)kv; }
@@ -119,9 +123,7 @@ static bool rocks_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value) {
     return true;
 }
 
-static err_t rocks_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) {
-    rocks_t *rocks = rocks_of(kv);
-    drop_cursor(rocks);
+static err_t write_to(rocks_t *rocks, rocksdb_t *db, const kv_op_t *ops, size_t len, why_t *why) {
     rocksdb_writebatch_clear(rocks->batch);
     for (size_t i = 0; i < len; i++) {
         const kv_op_t *op = &ops[i];
@@ -132,8 +134,14 @@ static err_t rocks_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) {
                                    (const char *)op->value.at, op->value.len);
     }
     char *error = NULL;
-    rocksdb_write(rocks->db, rocks->write, rocks->batch, &error);
+    rocksdb_write(db, rocks->write, rocks->batch, &error);
     return rocks_error(error, "write", why);
+}
+
+static err_t rocks_write(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) {
+    rocks_t *rocks = rocks_of(kv);
+    drop_cursor(rocks);
+    return write_to(rocks, rocks->db, ops, len, why);
 }
 
 static err_t rocks_flush(kv_t *kv, why_t *why) {
@@ -154,6 +162,9 @@ static void rocks_destroy(kv_t *kv) {
     drop_cursor(rocks);
     if (rocks->family) rocksdb_column_family_handle_destroy(rocks->family);
     if (rocks->db) rocksdb_close(rocks->db);
+    if (rocks->side) rocksdb_close(rocks->side);
+    free(rocks->path);
+    free(rocks->side_path);
     rocksdb_writebatch_destroy(rocks->batch);
     rocksdb_readoptions_destroy(rocks->read);
     rocksdb_readoptions_destroy(rocks->read_flushed);
@@ -166,9 +177,147 @@ static void rocks_destroy(kv_t *kv) {
     free(rocks);
 }
 
-static const kv_ops_t rocks_ops = {rocks_get,        rocks_seek,    rocks_next,
-                                   rocks_here,       rocks_write,   rocks_flush,
-                                   rocks_disk_bytes, rocks_destroy, rocks_get_many};
+static err_t open_path(rocks_t *rocks, bool read_only, why_t *why) {
+    char *error = NULL;
+    const char *name = "default"; // its handle is what multi-get asks for
+    const rocksdb_options_t *options = rocks->options;
+    rocks->db =
+        read_only
+            ? rocksdb_open_for_read_only_column_families(options, rocks->path, 1, &name, &options,
+                                                         &rocks->family, false, &error)
+            : rocksdb_open_column_families(options, rocks->path, 1, &name, &options, &rocks->family,
+                                           &error);
+    return rocks_error(error, "open", why);
+}
+
+// ---- whole copies -------------------------------------------------------------------------------
+typedef struct {
+    kv_view_t face;
+    rocks_t *rocks;
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *read;
+    rocksdb_iterator_t *at;
+} rocks_view_t;
+
+static err_t rocks_view_open(kv_t *kv, kv_view_t **ret_view, why_t *why) {
+    rocks_view_t *view = NEW(rocks_view_t);
+    view->face.ops = kv->ops;
+    view->rocks = rocks_of(kv);
+    view->snapshot = rocksdb_create_snapshot(view->rocks->db);
+    view->read = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_snapshot(view->read, view->snapshot);
+    rocksdb_readoptions_set_fill_cache(view->read, 0); // nobody reads this again
+    view->at = rocksdb_create_iterator(view->rocks->db, view->read);
+    *ret_view = &view->face;
+    return ERR_OK;
+}
+
+static bytes_t key_at(rocksdb_iterator_t *at) {
+    bytes_t key;
+    key.at = (const uint8_t *)rocksdb_iter_key(at, &key.len);
+    return key;
+}
+
+static err_t rocks_view_read(kv_view_t *face, bytes_t after, size_t bytes_max, arena_t *arena,
+                             kv_op_t **ret_pairs, size_t *ret_len, why_t *why) {
+    rocksdb_iterator_t *at = ((rocks_view_t *)face)->at;
+    VEC(kv_op_t) pairs = {0};
+    size_t bytes = 0;
+    rocksdb_iter_seek(at, (const char *)after.at, after.len);
+    if (after.len && rocksdb_iter_valid(at) && bytes_eq(key_at(at), after)) rocksdb_iter_next(at);
+    for (; rocksdb_iter_valid(at) && (pairs.len == 0 || bytes < bytes_max); rocksdb_iter_next(at)) {
+        bytes_t key = key_at(at), value;
+        value.at = (const uint8_t *)rocksdb_iter_value(at, &value.len);
+        uint8_t *copy = arena_alloc(arena, key.len + value.len + 1);
+        memcpy(copy, key.at, key.len);
+        if (value.len) memcpy(copy + key.len, value.at, value.len);
+        vec_push(&pairs, ((kv_op_t){{copy, key.len}, {copy + key.len, value.len}, false}));
+        bytes += key.len + value.len;
+    }
+    char *error = NULL;
+    rocksdb_iter_get_error(at, &error);
+    *ret_len = pairs.len;
+    *ret_pairs = ARENA_ARRAY(arena, kv_op_t, pairs.len + 1);
+    if (pairs.len) memcpy(*ret_pairs, pairs.at, pairs.len * sizeof *pairs.at);
+    vec_done(&pairs);
+    return rocks_error(error, "walk", why);
+}
+
+static void rocks_view_close(kv_view_t *face) {
+    rocks_view_t *view = (rocks_view_t *)face;
+    rocksdb_iter_destroy(view->at);
+    rocksdb_readoptions_destroy(view->read);
+    rocksdb_release_snapshot(view->rocks->db, view->snapshot);
+    free(view);
+}
+
+static err_t drop_side(rocks_t *rocks, why_t *why) {
+    char *error = NULL;
+    if (rocks->side) rocksdb_close(rocks->side);
+    rocks->side = NULL;
+    if (access(rocks->side_path, F_OK) != 0) return ERR_OK;
+    rocksdb_destroy_db(rocks->options, rocks->side_path, &error);
+    return rocks_error(error, "remove the copy", why);
+}
+
+static err_t rocks_replace_begin(kv_t *kv, why_t *why) {
+    rocks_t *rocks = rocks_of(kv);
+    err_t err = drop_side(rocks, why);
+    if (err != ERR_OK) return err;
+    char *error = NULL;
+    rocks->side = rocksdb_open(rocks->options, rocks->side_path, &error);
+    return rocks_error(error, "open the copy", why);
+}
+
+static err_t rocks_replace_add(kv_t *kv, const kv_op_t *pairs, size_t len, why_t *why) {
+    return write_to(rocks_of(kv), rocks_of(kv)->side, pairs, len, why);
+}
+
+static err_t sync_folder_of(const char *path, why_t *why) {
+    CLEANUP(free_charp) char *folder = str_dup_n(path, (size_t)(strrchr(path, '/') - path));
+    CLEANUP(close_fdp) int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0) return why_errno(why, errno, "sync %s", folder);
+    return ERR_OK;
+}
+
+// 1. the copy is durable  2. one rename lets the two change names, which is all or nothing
+// 3. the old one, now under the copy's name, is removed; a start does so, should we die before.
+static err_t rocks_replace_end(kv_t *kv, why_t *why) {
+    rocks_t *rocks = rocks_of(kv);
+    char *error = NULL;
+    rocksdb_flush(rocks->side, rocks->flush, &error);
+    if (error) return rocks_error(error, "flush the copy", why);
+    drop_cursor(rocks);
+    rocksdb_close(rocks->side);
+    rocksdb_column_family_handle_destroy(rocks->family);
+    rocksdb_close(rocks->db);
+    rocks->side = rocks->db = NULL;
+    rocks->family = NULL;
+    if (renameat2(AT_FDCWD, rocks->side_path, AT_FDCWD, rocks->path, RENAME_EXCHANGE) != 0)
+        return why_errno(why, errno, "put %s in place", rocks->path);
+    err_t err = sync_folder_of(rocks->path, why);
+    if (err != ERR_OK) return err;
+    err = open_path(rocks, false, why);
+    return err == ERR_OK ? drop_side(rocks, why) : err;
+}
+
+static const kv_ops_t rocks_ops = {
+    .get = rocks_get,
+    .seek = rocks_seek,
+    .next = rocks_next,
+    .here = rocks_here,
+    .write = rocks_write,
+    .flush = rocks_flush,
+    .disk_bytes = rocks_disk_bytes,
+    .destroy = rocks_destroy,
+    .view_open = rocks_view_open,
+    .view_read = rocks_view_read,
+    .view_close = rocks_view_close,
+    .replace_begin = rocks_replace_begin,
+    .replace_add = rocks_replace_add,
+    .replace_end = rocks_replace_end,
+    .get_many = rocks_get_many,
+};
 
 static void set_options(rocks_t *rocks) {
     rocks->options = rocksdb_options_create();
@@ -211,15 +360,10 @@ static err_t open_db(const char *path, bool read_only, kv_t **ret_kv, why_t *why
     rocks_t *rocks = NEW(rocks_t);
     rocks->face.ops = &rocks_ops;
     set_options(rocks);
-    char *error = NULL;
-    const char *name = "default"; // its handle is what multi-get asks for
-    const rocksdb_options_t *options = rocks->options;
-    rocks->db = read_only
-                    ? rocksdb_open_for_read_only_column_families(options, path, 1, &name, &options,
-                                                                 &rocks->family, false, &error)
-                    : rocksdb_open_column_families(options, path, 1, &name, &options,
-                                                   &rocks->family, &error);
-    err_t err = rocks_error(error, "open", why);
+    rocks->path = str_dup(path);
+    rocks->side_path = str_printf("%s.new", path);
+    err_t err = open_path(rocks, read_only, why);
+    if (err == ERR_OK && !read_only) err = drop_side(rocks, why); // what a crash left
     if (err != ERR_OK) {
         rocks_destroy(&rocks->face);
         return why_wrap(why, err, "database %s", path);

@@ -30,3 +30,20 @@ err_t kv_next(kv_t *kv, why_t *why) { return kv->ops->next(kv, why); }
 bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value) {
     return kv->ops->here(kv, ret_key, ret_value);
 }
+
+err_t kv_view_open(kv_t *kv, kv_view_t **ret_view, why_t *why) {
+    return kv->ops->view_open(kv, ret_view, why);
+}
+err_t kv_view_read(kv_view_t *view, bytes_t after, size_t bytes_max, arena_t *arena,
+                   kv_op_t **ret_pairs, size_t *ret_len, why_t *why) {
+    return view->ops->view_read(view, after, bytes_max, arena, ret_pairs, ret_len, why);
+}
+void kv_view_close(kv_view_t **view) {
+    kv_view_t *v = x_steal(view);
+    if (v) v->ops->view_close(v);
+}
+err_t kv_replace_begin(kv_t *kv, why_t *why) { return kv->ops->replace_begin(kv, why); }
+err_t kv_replace_add(kv_t *kv, const kv_op_t *pairs, size_t len, why_t *why) {
+    return kv->ops->replace_add(kv, pairs, len, why);
+}
+err_t kv_replace_end(kv_t *kv, why_t *why) { return kv->ops->replace_end(kv, why); }

@@ -13,6 +13,7 @@
 enum { KV_GET_MANY_MAX = 128 };
 
 typedef struct kv kv_t;
+typedef struct kv_view kv_view_t;
 typedef struct {
     bytes_t key, value;
     bool is_delete;
@@ -28,10 +29,20 @@ typedef struct {
     err_t (*flush)(kv_t *, why_t *);
     uint64_t (*disk_bytes)(kv_t *);
     void (*destroy)(kv_t *);
+    err_t (*view_open)(kv_t *, kv_view_t **ret_view, why_t *);
+    err_t (*view_read)(kv_view_t *, bytes_t after, size_t bytes_max, arena_t *, kv_op_t **ret_pairs,
+                       size_t *ret_len, why_t *);
+    void (*view_close)(kv_view_t *);
+    err_t (*replace_begin)(kv_t *, why_t *);
+    err_t (*replace_add)(kv_t *, const kv_op_t *pairs, size_t len, why_t *);
+    err_t (*replace_end)(kv_t *, why_t *);
     // NULL: one get after the other.
     err_t (*get_many)(kv_t *, const bytes_t *keys, size_t len, arena_t *, bytes_t *values, why_t *);
 } kv_ops_t;
 struct kv {
+    const kv_ops_t *ops;
+};
+struct kv_view {
     const kv_ops_t *ops;
 };
 
@@ -53,6 +64,22 @@ uint64_t kv_disk_bytes(kv_t *kv);
 err_t kv_seek(kv_t *kv, bytes_t key, why_t *why) MUST_USE;
 err_t kv_next(kv_t *kv, why_t *why) MUST_USE;
 bool kv_here(kv_t *kv, bytes_t *ret_key, bytes_t *ret_value); // false: past the end
+
+// ---- whole copies, for a member that lags far behind or is new -----------------------------------
+// All that is written now, frozen while writes go on. Closed before the kv is destroyed or
+// replaced.
+err_t kv_view_open(kv_t *kv, kv_view_t **ret_view, why_t *why) MUST_USE;
+// The pairs behind `after` (len 0: the first ones) in key order, about bytes_max of them, at least
+// one; none: that was all. The arena's.
+err_t kv_view_read(kv_view_t *view, bytes_t after, size_t bytes_max, arena_t *arena,
+                   kv_op_t **ret_pairs, size_t *ret_len, why_t *why) MUST_USE;
+void kv_view_close(kv_view_t **view);
+// Build another content beside (begin drops what an earlier try left), then let it take the place
+// of the old one: durably, all or nothing, also across a crash. After an error of the end the kv
+// must be opened anew.
+err_t kv_replace_begin(kv_t *kv, why_t *why) MUST_USE;
+err_t kv_replace_add(kv_t *kv, const kv_op_t *pairs, size_t len, why_t *why) MUST_USE;
+err_t kv_replace_end(kv_t *kv, why_t *why) MUST_USE;
 
 // ---- the sorted map -----------------------------------------------------------------------------
 kv_t *kv_map_new(void) MUST_USE;

@@ -25,6 +25,7 @@ typedef struct {
     node_t *cursor;
     VEC(undo_t) undo;
     uint64_t bytes, flush_every, writes;
+    kv_t *side; // being built to take our place; owned; NULL: none
 } map_kv_t;
 
 static map_kv_t *map_of(kv_t *kv) { return (map_kv_t *)kv; }
@@ -155,6 +156,7 @@ static uint64_t map_disk_bytes(kv_t *kv) { return map_of(kv)->bytes; }
 
 static void map_destroy(kv_t *kv) {
     map_kv_t *map = map_of(kv);
+    if (map->side) map_destroy(map->side);
     forget_undo(map);
     vec_done(&map->undo);
     for (node_t *node = map->head->next[0]; node;) {
@@ -168,8 +170,81 @@ static void map_destroy(kv_t *kv) {
     free(map);
 }
 
-static const kv_ops_t map_ops = {map_get,   map_seek,  map_next,       map_here,
-                                 map_write, map_flush, map_disk_bytes, map_destroy};
+// ---- whole copies -------------------------------------------------------------------------------
+typedef struct {
+    blob_t *key, *value; // owned references
+} pair_t;
+typedef struct {
+    kv_view_t face;
+    VEC(pair_t) pairs; // sorted
+} map_view_t;
+
+static err_t map_view_open(kv_t *kv, kv_view_t **ret_view, why_t *why) {
+    map_view_t *view = NEW(map_view_t);
+    view->face.ops = kv->ops;
+    for (node_t *node = map_of(kv)->head->next[0]; node; node = node->next[0])
+        vec_push(&view->pairs, ((pair_t){blob_ref(node->key), blob_ref(node->value)}));
+    *ret_view = &view->face;
+    return ERR_OK;
+}
+
+static err_t map_view_read(kv_view_t *face, bytes_t after, size_t bytes_max, arena_t *arena,
+                           kv_op_t **ret_pairs, size_t *ret_len, why_t *why) {
+    const map_view_t *view = (const map_view_t *)face;
+    size_t from = 0, len = 0, bytes = 0;
+    while (after.len && from < view->pairs.len &&
+           bytes_cmp(blob_bytes(view->pairs.at[from].key), after) <= 0)
+        from++;
+    *ret_pairs = ARENA_ARRAY(arena, kv_op_t, view->pairs.len - from + 1);
+    for (; from < view->pairs.len && (len == 0 || bytes < bytes_max); from++) {
+        bytes_t key = blob_bytes(view->pairs.at[from].key);
+        bytes_t value = blob_bytes(view->pairs.at[from].value);
+        (*ret_pairs)[len++] = (kv_op_t){key, value, false};
+        bytes += key.len + value.len;
+    }
+    *ret_len = len;
+    return ERR_OK;
+}
+
+static void map_view_close(kv_view_t *face) {
+    map_view_t *view = (map_view_t *)face;
+    for (size_t i = 0; i < view->pairs.len; i++) {
+        blob_unref(&view->pairs.at[i].key);
+        blob_unref(&view->pairs.at[i].value);
+    }
+    vec_done(&view->pairs);
+    free(view);
+}
+
+static err_t map_replace_begin(kv_t *kv, why_t *why) {
+    if (map_of(kv)->side) map_destroy(map_of(kv)->side);
+    map_of(kv)->side = kv_map_new();
+    return ERR_OK;
+}
+
+static err_t map_replace_add(kv_t *kv, const kv_op_t *pairs, size_t len, why_t *why) {
+    return map_write(map_of(kv)->side, pairs, len, why);
+}
+
+static err_t map_replace_end(kv_t *kv, why_t *why) {
+    map_kv_t *map = map_of(kv), *side = map_of(map->side);
+    map->side = NULL;
+    map->cursor = NULL;
+    node_t *old = map->head;
+    map->head = side->head;
+    side->head = old;
+    map->len = side->len;
+    map->bytes = side->bytes;
+    forget_undo(map);
+    map_destroy(&side->face);
+    return ERR_OK;
+}
+
+static const kv_ops_t map_ops = {
+    map_get,        map_seek,          map_next,        map_here,        map_write,
+    map_flush,      map_disk_bytes,    map_destroy,     map_view_open,   map_view_read,
+    map_view_close, map_replace_begin, map_replace_add, map_replace_end,
+};
 
 kv_t *kv_map_new(void) {
     map_kv_t *map = NEW(map_kv_t);
@@ -182,6 +257,8 @@ kv_t *kv_map_new(void) {
 void kv_map_crash(kv_t *kv) {
     map_kv_t *map = map_of(kv);
     map->cursor = NULL;
+    if (map->side) map_destroy(map->side);
+    map->side = NULL;
     while (map->undo.len) {
         undo_t undo = map->undo.at[--map->undo.len];
         blob_t *now = set(map, blob_bytes(undo.key), undo.before);

@@ -93,3 +93,69 @@ Test(kv, a_crash_of_the_map_goes_back_to_the_last_flush)
     kv_destroy(&map);
     ASSERT_NO_LEAKS();
 }
+
+// From one backend to the other, in pieces, while the source goes on being written.
+static void copy(kv_t *from, kv_t *to, bool finish) {
+    why_t why;
+    kv_view_t *view = NULL;
+    cr_assert_eq(kv_view_open(from, &view, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(kv_replace_begin(to, &why), ERR_OK, "%s", why.text);
+    arena_t arena = {0};
+    bytes_t after = {0};
+    for (size_t len = 1; len;) {
+        kv_op_t *pairs = NULL;
+        cr_assert_eq(kv_view_read(view, after, 40, &arena, &pairs, &len, &why), ERR_OK);
+        if (len) after = pairs[len - 1].key;
+        cr_assert_eq(kv_replace_add(to, pairs, len, &why), ERR_OK);
+        kv_op_t late = {bytes_of_str("zz"), bytes_of_str("late"), false};
+        cr_assert_eq(kv_write(from, &late, 1, &why), ERR_OK);
+    }
+    kv_view_close(&view);
+    if (finish) cr_assert_eq(kv_replace_end(to, &why), ERR_OK, "%s", why.text);
+    kv_op_t undo = {.key = bytes_of_str("zz"), .is_delete = true};
+    cr_assert_eq(kv_write(from, &undo, 1, &why), ERR_OK);
+    arena_done(&arena);
+}
+
+Test(kv, a_frozen_view_replaces_another_kv_whole)
+{
+    char folder[] = "/tmp/store-kv-XXXXXX";
+    cr_assert_not_null(mkdtemp(folder));
+    CLEANUP(free_charp) char *dir = str_printf("%s/db", folder);
+    why_t why;
+    kv_t *map = kv_map_new(), *rocks = NULL;
+    cr_assert_eq(rocks_open(dir, &rocks, &why), ERR_OK, "%s", why.text);
+    rng_t rng;
+    rng_init(&rng, 6);
+    for (int i = 0; i < 100; i++) {
+        char name[8];
+        kv_op_t op = {.key = key_of(name, &rng)};
+        op.value = op.key;
+        cr_assert_eq(kv_write(map, &op, 1, &why), ERR_OK);
+        op.key = bytes_of_str("old");
+        cr_assert_eq(kv_write(rocks, &op, 1, &why), ERR_OK);
+    }
+    copy(map, rocks, false); // given up half-way: all is as it was
+    bytes_t old;
+    arena_t arena = {0};
+    cr_assert_eq(kv_get(rocks, bytes_of_str("old"), &arena, &old, &why), ERR_OK);
+    cr_assert_not_null(old.at);
+    copy(map, rocks, true);
+    same_walk(map, rocks, (bytes_t){0});
+    kv_destroy(&rocks);
+    cr_assert_eq(rocks_open(dir, &rocks, &why), ERR_OK, "%s", why.text);
+    same_walk(map, rocks, (bytes_t){0});
+    kv_t *third = kv_map_new();
+    copy(rocks, third, true);
+    same_walk(third, rocks, (bytes_t){0});
+    kv_map_crash(third);
+    same_walk(third, rocks, (bytes_t){0});
+    kv_destroy(&rocks);
+    kv_destroy(&third);
+    kv_destroy(&map);
+    arena_done(&arena);
+    CLEANUP(free_charp) char *command = str_printf("rm -r '%s'", folder);
+    FILE *p = popen(command, "r");
+    if (p) pclose(p);
+    ASSERT_NO_LEAKS();
+}
