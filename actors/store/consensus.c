@@ -81,12 +81,39 @@ static err_t check_state(const store_t *s, const Raftpb__DiskState *state, why_t
     return ERR_OK;
 }
 
+static raft_term_t term_in(const Raftpb__DiskState *state, raft_index_t index) {
+    raft_term_t term = index == state->begin ? state->begin_term : 0;
+    for (size_t i = 0; i < state->n_run_first; i++)
+        if (state->run_first[i] <= index) term = state->run_term[i];
+    return index > state->last ? 0 : term;
+}
+
+// A snapshot was installed, and then we died before the log had been begun anew behind it.
+static bool must_restart_log(actor_t *me, const Raftpb__DiskState *state) {
+    const meta_t *meta = mvcc_meta(((store_t *)actor_state(me))->mvcc);
+    return meta->applied_index && store_installed_index(me) == meta->applied_index &&
+           term_in(state, meta->applied_index) != meta->applied_term;
+}
+
+static void restart_log(actor_t *me) {
+    store_t *s = actor_state(me);
+    Raftpb__DiskRestart body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_restart__descriptor);
+    body.session = actor_incarnation(me);
+    body.index = mvcc_meta(s->mvcc)->applied_index;
+    body.term = mvcc_meta(s->mvcc)->applied_term;
+    s->disk_ask = actor_ask(me, s->disk, &body.base, DISK_ASK_TIMEOUT_MS, TAG_RECOVER);
+}
+
 void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Raftpb__DiskState *state = body;
     if (s->phase != STORE_WAITING_FOR_DISK || msg->in_reply_to != s->disk_ask) return;
     s->disk_ask = 0;
     why_t why;
+    if (must_restart_log(me, state)) {
+        restart_log(me);
+        return;
+    }
     err_t err = check_state(s, state, &why);
     if (err != ERR_OK) {
         store_die(me, err, why.text);
@@ -142,6 +169,7 @@ static void tell_write(actor_t *me, Raftpb__DiskWrite *body, bool more) {
     actor_tell(me, s->disk, &body->base);
     body->part++;
     body->has_hard = false;
+    body->begin_after = 0;
     body->n_entries = 0;
 }
 
@@ -155,6 +183,8 @@ static void write_to_disk(actor_t *me) {
     body.has_hard = out->has_hard;
     body.term = out->hard.term;
     body.vote = out->hard.vote;
+    body.begin_after = out->begin_after;
+    body.begin_term = out->begin_term;
     body.entries = ARENA_ARRAY(arena, Raftpb__Entry *, out->append_len + 1);
     size_t bytes = 0;
     for (uint64_t i = 0; i < out->append_len; i++) {
@@ -209,6 +239,7 @@ static void follow_role(actor_t *me) {
     if (!s->out.role_changed) return;
     if (s->led && raft_role(s->raft) != RAFT_LEADER) lose_leadership(me);
     store_drop_appends(s);
+    if (raft_role(s->raft) != RAFT_LEADER) store_drop_snapshots(s);
     if (raft_role(s->raft) == RAFT_LEADER)
         log_info(actor_address(me), "leads in term %llu", (unsigned long long)raft_term(s->raft));
 }
@@ -218,6 +249,7 @@ static void follow_role(actor_t *me) {
 static void follow_log(store_t *s, const Raftpb__Message *source) {
     const raft_out_t *out = &s->out;
     if (out->truncate_from) entries_truncate(&s->entries, out->truncate_from);
+    if (out->begin_after) entries_reset(&s->entries);
     if (out->append_noop)
         entries_push(&s->entries, &(entry_t){.index = out->append_first,
                                              .term = out->append_term,
@@ -237,6 +269,8 @@ static void perform(actor_t *me, const Raftpb__Message *source) {
     }
     if (s->out.apply_to > s->apply_to) s->apply_to = s->out.apply_to;
     take_reads(s);
+    for (size_t i = 0; i < s->out.snapshots.len; i++)
+        store_begin_snapshot(me, s->out.snapshots.at[i]);
 }
 
 raft_event_t store_event(actor_t *me, raft_event_type_t type) {
@@ -350,6 +384,25 @@ void store_begin_reads(actor_t *me) {
 // The log is needed from the applied index on that a crash would leave in the state machine. Looked
 // at each time the log has grown by some; when nothing has been flushed for long (entries that
 // change nothing fill the log, but no memtable) the flush is asked for.
+// A member that is a little behind, or gets a snapshot, needs what comes after: for a while.
+static raft_index_t cut_for_peers(actor_t *me, raft_index_t flushed) {
+    store_t *s = actor_state(me);
+    raft_index_t limit = raft_cut_limit(s->raft);
+    if (flushed < limit) limit = flushed;
+    uint64_t kept = s->args->log_for_peers_bytes ? (uint64_t)s->args->log_for_peers_bytes
+                                                 : STORE_LOG_FOR_PEERS_BYTES;
+    if (s->log_bytes >= kept) return limit;
+    for (size_t i = 0; i < s->members.len; i++) {
+        const member_t *member = &s->members.at[i];
+        raft_peer_view_t view;
+        if (!raft_peer(s->raft, member->id, &view)) continue;
+        raft_index_t has = member->snapshot ? store_snapshot_index(member) : view.match;
+        bool is_gone = actor_now_ms(me) - view.heard_ms > STORE_LOG_FOR_PEERS_MS;
+        if (has < limit && !is_gone) limit = has;
+    }
+    return limit;
+}
+
 void store_keep_log_short(actor_t *me) {
     store_t *s = actor_state(me);
     uint64_t step_bytes =
@@ -367,8 +420,9 @@ void store_keep_log_short(actor_t *me) {
         store_die(me, err, why.text);
         return;
     }
-    if (flushed.applied_index <= s->cut_to) return;
-    s->cut_to = flushed.applied_index;
+    raft_index_t cut_to = cut_for_peers(me, flushed.applied_index);
+    if (cut_to <= s->cut_to) return;
+    s->cut_to = cut_to;
     raft_event_t event = store_event(me, RAFT_EVENT_CUT);
     event.cut_to = s->cut_to;
     store_step(me, &event, NULL);

@@ -101,6 +101,14 @@ static err_t append(actor_t *me, const Raftpb__DiskWrite *request, why_t *why) {
             (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
     }
     raft_hard_t hard = {request->term, request->vote};
+    if (request->begin_after && request->part == 0) {
+        err_t begun =
+            journal_restart(self->journal, request->begin_after, request->begin_term, why);
+        if (begun != ERR_OK) {
+            if (begun != ERR_DISK_FULL) fail(me, begun, why);
+            return begun;
+        }
+    }
     uint64_t room = journal_room(self->journal);
     err_t err = journal_append(self->journal, request->has_hard ? &hard : NULL, entries,
                                request->n_entries, why);
@@ -237,23 +245,8 @@ static void look_first(actor_t *me) {
 }
 
 // ---- handlers -----------------------------------------------------------------------------------
-static void on_recover(actor_t *me, const message_t *msg, const void *body) {
+static void reply_state(actor_t *me, const message_t *msg) {
     disk_t *self = actor_state(me);
-    const Raftpb__DiskRecover *request = body;
-    self->session = request->session;
-    self->write = self->write_synced = 0;
-    self->part = 0;
-    vec_reset(&self->held);
-    drop_queue(self);
-    // What an earlier life of the store appended without hearing of its sync counts from here on as
-    // part of the log: so it must be durable.
-    why_t why;
-    err_t err = journal_sync(self->journal, &why);
-    if (err != ERR_OK) {
-        actor_fail(me, msg, err, why.text);
-        fail(me, err, &why);
-        return;
-    }
     const trail_t *trail = journal_trail(self->journal);
     arena_t *arena = actor_arena(me);
     Raftpb__DiskState *state = MSG_NEW(arena, Raftpb__DiskState, raftpb__disk_state__descriptor);
@@ -273,8 +266,45 @@ static void on_recover(actor_t *me, const message_t *msg, const void *body) {
     state->log_bytes = journal_bytes(self->journal);
     state->torn_bytes = journal_torn_bytes(self->journal);
     actor_reply(me, msg, &state->base);
+}
+
+static void on_recover(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskRecover *request = body;
+    self->session = request->session;
+    self->write = self->write_synced = 0;
+    self->part = 0;
+    vec_reset(&self->held);
+    drop_queue(self);
+    // What an earlier life of the store appended without hearing of its sync counts from here on as
+    // part of the log: so it must be durable.
+    why_t why;
+    err_t err = journal_sync(self->journal, &why);
+    if (err != ERR_OK) {
+        actor_fail(me, msg, err, why.text);
+        fail(me, err, &why);
+        return;
+    }
+    reply_state(me, msg);
     if (self->full) tell_space(me, "it was full at the start");
     actor_timer(me, TIMER_LOOK, DISK_LOOK_MS); // not before the first writes: files take time
+}
+
+static void on_restart(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskRestart *request = body;
+    if (request->session != self->session || self->failed) {
+        actor_fail(me, msg, ERR_UNAVAILABLE, "the disk actor was asked by another life");
+        return;
+    }
+    why_t why;
+    err_t err = journal_restart(self->journal, request->index, request->term, &why);
+    if (err == ERR_OK) {
+        reply_state(me, msg);
+        return;
+    }
+    actor_fail(me, msg, err, why.text);
+    if (err != ERR_DISK_FULL) fail(me, err, &why);
 }
 
 static void on_read(actor_t *me, const message_t *msg, const void *body) {
@@ -449,6 +479,7 @@ static void stop(actor_t *me) {
 
 static const handler_t handlers[] = {
     {&raftpb__disk_recover__descriptor, on_recover, "store"},
+    {&raftpb__disk_restart__descriptor, on_restart, "store"},
     {&raftpb__disk_read__descriptor, on_read, "store"},
     {&raftpb__disk_write__descriptor, on_write, "store"},
     {&raftpb__disk_cut__descriptor, on_cut, "store"},

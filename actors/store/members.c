@@ -34,6 +34,7 @@ void store_forget_members(store_t *s) {
         member_t *member = &s->members.at[i];
         free(member->name);
         free(member->address);
+        store_drop_snapshot(member);
         vec_done(&member->queue);
         vec_done(&member->sent);
     }
@@ -97,6 +98,8 @@ static Store__PeerStatus *member_status(actor_t *me, const raft_member_t *member
         out->match_index = view.match;
         out->lag = last > view.match ? last - view.match : 0;
         out->last_heard_ms = actor_now_ms(me) - view.heard_ms;
+        const member_t *known = store_member(s, member->id);
+        if (known) store_snapshot_progress(known, &out->snapshot_sent_bytes, &out->snapshot_bytes);
     }
     return out;
 }

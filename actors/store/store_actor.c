@@ -231,6 +231,8 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_HISTORY && s->phase == STORE_RUNNING && !s->stopping)
         store_keep_history(me, true);
     if (tag == TIMER_SLOW_DISK) store_look_at_disk(me);
+    if (tag == TIMER_SNAPSHOT && s->phase == STORE_RUNNING && !s->stopping)
+        store_look_after_snapshots(me);
     // The others only wake settle.
 }
 
@@ -304,6 +306,8 @@ static const handler_t handlers[] = {
     {&raftpb__message__descriptor, store_on_message, "store", .control = true,
      .bears_reorder = true},
     {&raftpb__append__descriptor, store_on_append, "store", .bears_reorder = true},
+    {&raftpb__snapshot_chunk__descriptor, store_on_snapshot_chunk, "store", .bears_reorder = true},
+    {&raftpb__snapshot_ack__descriptor, store_on_snapshot_ack, "store", .bears_reorder = true},
     {&raftpb__not_member__descriptor, store_on_not_member, "store"},
     {&raftpb__disk_state__descriptor, store_on_disk_state, "disk"},
     {&raftpb__disk_entries__descriptor, store_on_disk_entries, "disk"},
@@ -335,6 +339,8 @@ const config_field_t store_config[] = {
      INT64_MAX, "but never the newest so many revisions"},
     {"logCut", CONFIG_BYTES, offsetof(store_args_t, log_cut_bytes), 1 << 20, 1 << 30,
      "the log is cut each time it has grown by so much"},
+    {"logForPeers", CONFIG_BYTES, offsetof(store_args_t, log_for_peers_bytes), 1 << 20, INT64_MAX,
+     "so much log is kept for a member that lags; then it gets a snapshot"},
     {NULL},
 };
 

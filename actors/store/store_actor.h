@@ -36,14 +36,19 @@ typedef struct {
     int64_t history_keep_revisions;
     // The log is cut each time it has grown by so much; 0: STORE_LOG_CUT_BYTES.
     int64_t log_cut_bytes;
+    // Up to so much the log is kept for members that lag; 0: STORE_LOG_FOR_PEERS_BYTES.
+    int64_t log_for_peers_bytes;
 } store_args_t;
 
 enum {
     STORE_HISTORY_KEEP_MS = 10 * 60 * 1000,
     STORE_HISTORY_KEEP_REVISIONS = 10 * 1000,
     STORE_LOG_CUT_BYTES = 8 << 20,
-    STORE_LOG_STEPS_MAX = 6,         // of log_cut_bytes: past that the state machine is flushed
-    STORE_PROPOSALS_MAX = 16 * 1024, // not yet applied; more is ERR_OVERLOADED
+    STORE_LOG_STEPS_MAX = 6, // of log_cut_bytes: past that the state machine is flushed
+    // The log is kept this long, and while a member was heard within so much, for who needs it …
+    STORE_LOG_FOR_PEERS_BYTES = 128 << 20,
+    STORE_LOG_FOR_PEERS_MS = 30 * 1000, // … later it gets a snapshot
+    STORE_PROPOSALS_MAX = 16 * 1024,    // not yet applied; more is ERR_OVERLOADED
     STORE_PROPOSAL_BYTES_MAX = 64 << 20,
     STORE_READS_MAX = 16 * 1024,
     STORE_WATCHERS_MAX = 16 * 1024,

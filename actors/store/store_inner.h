@@ -28,9 +28,17 @@ typedef struct {
     })
     sent; // not yet acknowledged
     uint64_t sent_bytes;
-    int64_t progress_ms; // when something was sent or acknowledged last
-    uint64_t read_ask;   // contents are being read back from the log; 0: nothing
+    int64_t progress_ms;           // when something was sent or acknowledged last
+    struct snapshot_out *snapshot; // on its way to it; owned; NULL: none
+    uint64_t read_ask;             // contents are being read back from the log; 0: nothing
 } member_t;
+
+// A snapshot that is coming in.
+typedef struct {
+    uint64_t id, next; // id 0: none
+    raft_index_t index;
+    raft_term_t term;
+} snapshot_in_t;
 
 // A message that promises what is not durable yet.
 typedef struct {
@@ -66,6 +74,7 @@ enum {
     TIMER_LEASES,
     TIMER_PROGRESS,
     TIMER_HISTORY,
+    TIMER_SNAPSHOT,
     TIMER_STALLED,
     TIMER_SLOW_DISK,
 };
@@ -90,7 +99,9 @@ typedef struct {
     raft_id_t id;
     VEC(member_t) members;    // all but ourselves
     VEC(held_message_t) held; // ascending writes
-    bool is_removed;          // the others have gone on without us
+    snapshot_in_t incoming;
+    uint64_t snapshots; // sent so far
+    bool is_removed;    // the others have gone on without us
 
     VEC(entry_t) proposals; // of this round
     uint64_t proposal_bytes;
@@ -160,6 +171,17 @@ void store_send_messages(actor_t *me);                   // what the core's last
 void store_release_messages(actor_t *me, uint64_t upto); // this write is durable
 void store_drop_appends(store_t *s);                     // we lead no more
 void store_on_peer_down(actor_t *me, const char *address);
+
+// ---- snapshots.c --------------------------------------------------------------------------------
+void store_begin_snapshot(actor_t *me, raft_id_t to);
+void store_drop_snapshots(store_t *s);
+void store_drop_snapshot(member_t *to);
+raft_index_t store_snapshot_index(const member_t *to);
+void store_snapshot_progress(const member_t *to, uint64_t *ret_sent, uint64_t *ret_total);
+void store_look_after_snapshots(actor_t *me); // its timer
+uint64_t store_installed_index(actor_t *me);  // of the snapshot we last got; 0: none
+void store_on_snapshot_chunk(actor_t *me, const message_t *msg, const void *body);
+void store_on_snapshot_ack(actor_t *me, const message_t *msg, const void *body);
 
 // ---- members.c ----------------------------------------------------------------------------------
 member_t *store_member(store_t *s, raft_id_t id); // NULL: unknown, or ourselves

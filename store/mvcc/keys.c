@@ -73,6 +73,7 @@ bytes_t keys_attached(arena_t *arena, int64_t lease, bytes_t key) {
     return space_and_number(arena, 'a', lease, key);
 }
 bytes_t keys_meta(void) { return (bytes_t){(const uint8_t *)"m", 1}; }
+bytes_t keys_installed(void) { return (bytes_t){(const uint8_t *)"s", 1}; }
 bytes_t keys_config(void) { return (bytes_t){(const uint8_t *)"c", 1}; }
 
 // ---- values -------------------------------------------------------------------------------------

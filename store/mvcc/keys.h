@@ -5,6 +5,7 @@
 //     'l' lease(8)                → ttl_ms(8)
 //     'a' lease(8) key            → (empty)
 //     'm'                         → the meta record
+//     's'                         → index(8) of the snapshot that this member last got
 //     'c'                         → packed raft.Config, the newest applied
 //
 // Numbers are big-endian, so that bytes sort as numbers do. In `i` the key's bytes come first, 00
@@ -57,6 +58,7 @@ bytes_t keys_lease(arena_t *arena, int64_t lease);
 bytes_t keys_attached(arena_t *arena, int64_t lease, bytes_t key);
 bytes_t keys_meta(void);
 bytes_t keys_config(void);
+bytes_t keys_installed(void);
 
 bytes_t keys_put_change(arena_t *arena, const change_t *change);
 bytes_t keys_put_head(arena_t *arena, const head_t *head);
