@@ -228,7 +228,7 @@ static void lose_leadership(actor_t *me) {
     store_t *s = actor_state(me);
     s->led = false;
     actor_set_leader(me, false, 0);
-    actor_set_ready(me, false);
+    actor_set_ready(me, raft_leader(s->raft) != 0);
     fail_callers(me);
     for (size_t i = 0; i < s->lessor.leases.len; i++) s->lessor.leases.at[i].revoking = false;
     store_end_watches(me, ERR_NOT_LEADER, "this member leads no more");
@@ -237,6 +237,9 @@ static void lose_leadership(actor_t *me) {
 static void follow_role(actor_t *me) {
     store_t *s = actor_state(me);
     if (!s->out.role_changed) return;
+    // A follower that hears its leader takes an administrator's wishes; data requests go to whoever
+    // leads.
+    if (!s->led) actor_set_ready(me, raft_role(s->raft) == RAFT_FOLLOWER && raft_leader(s->raft));
     if (s->led && raft_role(s->raft) != RAFT_LEADER) lose_leadership(me);
     store_drop_appends(s);
     if (raft_role(s->raft) != RAFT_LEADER) store_drop_snapshots(s);

@@ -39,6 +39,8 @@ void store_forget_members(store_t *s) {
         vec_done(&member->sent);
     }
     vec_done(&s->members);
+    for (size_t i = 0; i < s->forwards.len; i++) caller_drop(&s->forwards.at[i].caller);
+    vec_done(&s->forwards);
 }
 
 err_t store_learn_config(actor_t *me, bytes_t packed, raft_config_t *ret_config, why_t *why) {
@@ -126,13 +128,49 @@ Store__MemberReply *store_member_reply(actor_t *me) {
 }
 
 // ---- wishes -------------------------------------------------------------------------------------
-// Only a settled leader may; answers it itself if not.
-static bool may_change(actor_t *me, const message_t *msg) {
+// Whoever an administrator speaks to: the leader hears of it. Once: what another member passed on
+// is not passed on again.
+static void forward(actor_t *me, const message_t *msg, const ProtobufCMessage *body) {
+    enum { FORWARDS_MAX = 64, FORWARD_TIMEOUT_MS = 10 * 1000 };
+    store_t *s = actor_state(me);
+    const member_t *leader = store_member(s, raft_leader(s->raft));
+    if (!leader || s->is_removed || has_prefix(msg->from, "store/") ||
+        s->forwards.len >= FORWARDS_MAX) {
+        store_refuse_follower(me, msg);
+        return;
+    }
+    uint64_t ask = actor_ask_blob(me, leader->address, body->descriptor, msg->body,
+                                  FORWARD_TIMEOUT_MS, TAG_FORWARD);
+    vec_push(&s->forwards, ((forward_t){ask, actor_keep_caller(me, msg)}));
+}
+
+static caller_t *take_forward(store_t *s, uint64_t ask) {
+    for (size_t i = 0; i < s->forwards.len; i++) {
+        if (s->forwards.at[i].ask != ask) continue;
+        caller_t *caller = s->forwards.at[i].caller;
+        vec_swap_remove(&s->forwards, i);
+        return caller;
+    }
+    return NULL;
+}
+
+void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body) {
+    caller_t *caller = take_forward(actor_state(me), msg->in_reply_to);
+    if (caller) caller_reply(me, &caller, body);
+}
+
+void store_on_forward_failed(actor_t *me, const message_t *msg, const Actor__Failure *failure) {
+    caller_t *caller = take_forward(actor_state(me), msg->in_reply_to);
+    if (caller) caller_fail(me, &caller, (err_t)failure->err, or_empty(failure->why));
+}
+
+// Only a settled leader may; answers it itself, or has it answered, if not.
+static bool may_change(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     if (s->phase != STORE_RUNNING || s->stopping)
         actor_fail(me, msg, ERR_UNAVAILABLE, "the store is starting");
     else if (!s->led)
-        store_refuse_follower(me, msg);
+        forward(me, msg, body);
     else
         return true;
     return false;
@@ -178,16 +216,12 @@ static void propose_config(actor_t *me, const message_t *msg, const Raftpb__Conf
 }
 
 void store_on_member_list(actor_t *me, const message_t *msg, const void *body) {
-    store_t *s = actor_state(me);
-    if (s->phase != STORE_RUNNING)
-        actor_fail(me, msg, ERR_UNAVAILABLE, "the store is starting");
-    else
-        actor_reply(me, msg, &store_member_reply(me)->base);
+    if (may_change(me, msg, body)) actor_reply(me, msg, &store_member_reply(me)->base);
 }
 
 void store_on_member_add(actor_t *me, const message_t *msg, const void *body) {
     const Store__MemberAdd *request = body;
-    if (!may_change(me, msg)) return;
+    if (!may_change(me, msg, body)) return;
     Raftpb__Config *config = config_now(me);
     if (is_empty(request->member) || strchr(request->member, '/'))
         actor_fail(me, msg, ERR_INVALID, "a member needs a name");
@@ -215,7 +249,7 @@ void store_on_member_promote(actor_t *me, const message_t *msg, const void *body
     enum { CAUGHT_UP_ENTRIES = 1024 };
     store_t *s = actor_state(me);
     const Store__MemberPromote *request = body;
-    if (!may_change(me, msg)) return;
+    if (!may_change(me, msg, body)) return;
     Raftpb__Config *config = config_now(me);
     Raftpb__Member *m = find(config, request->member);
     raft_peer_view_t view = {0};
@@ -234,7 +268,7 @@ void store_on_member_promote(actor_t *me, const message_t *msg, const void *body
 
 void store_on_member_remove(actor_t *me, const message_t *msg, const void *body) {
     const Store__MemberRemove *request = body;
-    if (!may_change(me, msg)) return;
+    if (!may_change(me, msg, body)) return;
     Raftpb__Config *config = config_now(me);
     Raftpb__Member *m = find(config, request->member);
     if (!m) {
@@ -268,7 +302,7 @@ raft_id_t store_best_successor(actor_t *me) {
 void store_on_transfer(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Store__LeaderTransfer *request = body;
-    if (!may_change(me, msg)) return;
+    if (!may_change(me, msg, body)) return;
     raft_event_t event = store_event(me, RAFT_EVENT_TRANSFER);
     event.transfer_to =
         is_empty(request->member) ? store_best_successor(me) : store_member_id(request->member);

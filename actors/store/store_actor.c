@@ -178,6 +178,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Actor__Failure *failure = body;
     if (msg->tag == TAG_PEER) store_on_peer_read_failed(me, msg);
+    if (msg->tag == TAG_FORWARD) store_on_forward_failed(me, msg, failure);
     if (msg->in_reply_to != s->disk_ask) return;
     s->disk_ask = 0;
     if (s->phase == STORE_WAITING_FOR_DISK && err_is_retryable((err_t)failure->err))
@@ -287,6 +288,7 @@ static void stop(actor_t *me) {
 }
 
 #define CLIENTS "apiserver admin"
+#define ADMINS  "admin cli store" // or another member passes it on
 static const handler_t handlers[] = {
     {&store__txn_request__descriptor, on_txn, CLIENTS},
     {&store__range_request__descriptor, on_range, CLIENTS},
@@ -298,11 +300,12 @@ static const handler_t handlers[] = {
     {&store__lease_revoke__descriptor, on_lease_revoke, CLIENTS},
     {&store__lease_query__descriptor, on_lease_query, CLIENTS},
     {&store__status_request__descriptor, on_status, CLIENTS " cli"},
-    {&store__member_list__descriptor, store_on_member_list, "admin cli"},
-    {&store__member_add__descriptor, store_on_member_add, "admin cli"},
-    {&store__member_promote__descriptor, store_on_member_promote, "admin cli"},
-    {&store__member_remove__descriptor, store_on_member_remove, "admin cli"},
-    {&store__leader_transfer__descriptor, store_on_transfer, "admin cli"},
+    {&store__member_list__descriptor, store_on_member_list, ADMINS},
+    {&store__member_add__descriptor, store_on_member_add, ADMINS},
+    {&store__member_promote__descriptor, store_on_member_promote, ADMINS},
+    {&store__member_remove__descriptor, store_on_member_remove, ADMINS},
+    {&store__leader_transfer__descriptor, store_on_transfer, ADMINS},
+    {&store__member_reply__descriptor, store_on_forward_reply, "store"},
     {&raftpb__message__descriptor, store_on_message, "store", .control = true,
      .bears_reorder = true},
     {&raftpb__append__descriptor, store_on_append, "store", .bears_reorder = true},

@@ -40,6 +40,12 @@ typedef struct {
     raft_term_t term;
 } snapshot_in_t;
 
+// An administrator's wish that this member passed on to the leader.
+typedef struct {
+    uint64_t ask;
+    caller_t *caller; // owned
+} forward_t;
+
 // A message that promises what is not durable yet.
 typedef struct {
     uint64_t after_write;
@@ -78,7 +84,7 @@ enum {
     TIMER_STALLED,
     TIMER_SLOW_DISK,
 };
-enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER };
+enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER, TAG_FORWARD };
 
 typedef struct {
     const store_args_t *args;
@@ -100,6 +106,7 @@ typedef struct {
     VEC(member_t) members;    // all but ourselves
     VEC(held_message_t) held; // ascending writes
     snapshot_in_t incoming;
+    VEC(forward_t) forwards;
     uint64_t snapshots; // sent so far
     bool is_removed;    // the others have gone on without us
 
@@ -199,6 +206,8 @@ void store_on_member_list(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_add(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_promote(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_remove(actor_t *me, const message_t *msg, const void *body);
+void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body);
+void store_on_forward_failed(actor_t *me, const message_t *msg, const Actor__Failure *failure);
 void store_on_transfer(actor_t *me, const message_t *msg, const void *body);
 
 // ---- apply.c ------------------------------------------------------------------------------------

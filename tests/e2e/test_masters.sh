@@ -25,6 +25,9 @@ config_of() { # HOST
     [ "$h" = n1 ] && file=worker-of-three.yaml
     sed "s/MASTER-1/${IP_OF[m1]}/;s/MASTER-2/${IP_OF[m2]}/;s/MASTER-3/${IP_OF[m3]}/" "$here/configs/$file" > "$c/topology.yaml"
     lab_kubelet "$h"
+    # So little log that a new member needs a snapshot.
+    printf 'kind: Store\nlogCut: 1Mi\nlogForPeers: 1Mi\n' > "$c/store.yaml"
+    printf 'kind: Disk\nsegmentSize: 1Mi\n' > "$c/disk.yaml"
 }
 start() { # HOST
     local h=$1
@@ -104,3 +107,25 @@ took=$(until_true 30 pods_run 3) && ok "with the leader's power cut a deployment
 host_power_on "$l"; rm -rf "${WORK:?}/$l/run"/*
 check "the master starts again" start "$l"
 took=$(until_true 20 whole) && ok "and is one of three again ($took ms)" || not_ok "and is one of three again"
+
+# ---- a member is replaced by a fresh one -----------------------------------------------------------------------
+l=$(leader); lost=$(another "$l"); for h in "${MASTERS[@]}"; do [ "$h" != "$l" ] && [ "$h" != "$lost" ] && CTL_HOST=$h; done
+head -c 600000 /dev/zero | tr '\0' x > "$WORK/large"
+for i in $(seq 16); do
+    { printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: large-%s}\ndata:\n  x: ' "$i"; cat "$WORK/large"; echo; } > "$WORK/put.yaml"
+    ctl create -f "$WORK/put.yaml" > /dev/null || not_ok "a large object is stored"
+done
+member() { troupe "$CTL_HOST" member --run-dir "$WORK/$CTL_HOST/run" --data "$WORK/$CTL_HOST/data" "$@"; }
+power_cut "$lost"; rm -rf "${WORK:?}/$lost/data/store" "${WORK:?}/$lost/run"/*
+check "a member that lost its disk is removed" member remove "${NODE[$lost]}" --yes
+check "and added again" member add "${NODE[$lost]}"
+printf 'join: true\n' >> "$WORK/$lost/config/store.yaml"
+host_power_on "$lost"; start "$lost" > "$WORK/$lost/start.log" 2>&1 &
+promoted() { member promote "${NODE[$lost]}"; }
+took=$(until_true 30 promoted) && ok "it has caught up and votes ($took ms)" || { not_ok "it has caught up and votes"; member list | sed 's/^/#   /'; tail -n 20 "$WORK/$lost/data/troupe.log" | sed 's/^/#   /'; }
+check_text "by a snapshot" 'has the snapshot of entry' "$(cat "$WORK/$lost/data/troupe.log")"
+leads() { [ "$(leader_seen_by "$CTL_HOST")" = "$lost" ]; }
+check "it is given the leadership" member transfer "${NODE[$lost]}"
+took=$(until_true 10 leads) && ok "and leads ($took ms)" || not_ok "and leads"
+ctl_on "$CTL_HOST" get configmaps -o jsonpath='{.items[*].metadata.name}' | tr ' ' '\n' | grep '^w-' | sort > "$WORK/seen"
+[ "$(comm -23 "$WORK/acked.sorted" "$WORK/seen" | wc -l)" = 0 ] && ok "all acknowledged writes are there" || not_ok "acknowledged writes are missing"
