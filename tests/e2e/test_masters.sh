@@ -43,7 +43,8 @@ took=$(until_true 20 ready_are 4) && ok "three masters and a worker are Ready ($
 
 # ---- who leads ------------------------------------------------------------------------------------------
 host_of() { local h; for h in "${MASTERS[@]}"; do [ "${NODE[$h]}" = "$1" ] && echo "$h"; done; }
-leader_seen_by() { host_of "$(ctl_on "$1" get actors --no-headers 2> /dev/null | awk '$1 ~ /^store\// && $3 == "ready" { sub("store/", "", $1); print $1 }' | head -1)"; }
+member() { troupe "$1" member --run-dir "$WORK/$1/run" --data "$WORK/$1/data" --timeout 3 "${@:2}"; } # HOST VERB…
+leader_seen_by() { host_of "$(member "$1" list 2> /dev/null | awk '$5 == "leads" { print $1 }')"; }
 leader() { local h l; for h in "${MASTERS[@]}"; do l=$(leader_seen_by "$h"); [ -n "$l" ] && { echo "$l"; return; }; done; }
 another() { local h; for h in "${MASTERS[@]}"; do [ "$h" != "$1" ] && { echo "$h"; return; }; done; }
 process_of() { on "$1" pgrep -f 'troupe actor-process' | head -1; }
@@ -115,17 +116,16 @@ for i in $(seq 16); do
     { printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: large-%s}\ndata:\n  x: ' "$i"; cat "$WORK/large"; echo; } > "$WORK/put.yaml"
     ctl create -f "$WORK/put.yaml" > /dev/null || not_ok "a large object is stored"
 done
-member() { troupe "$CTL_HOST" member --run-dir "$WORK/$CTL_HOST/run" --data "$WORK/$CTL_HOST/data" "$@"; }
 power_cut "$lost"; rm -rf "${WORK:?}/$lost/data/store" "${WORK:?}/$lost/run"/*
-check "a member that lost its disk is removed" member remove "${NODE[$lost]}" --yes
-check "and added again" member add "${NODE[$lost]}"
+check "a member that lost its disk is removed" member "$CTL_HOST" remove "${NODE[$lost]}" --yes
+check "and added again" member "$CTL_HOST" add "${NODE[$lost]}"
 printf 'join: true\n' >> "$WORK/$lost/config/store.yaml"
 host_power_on "$lost"; start "$lost" > "$WORK/$lost/start.log" 2>&1 &
-promoted() { member promote "${NODE[$lost]}"; }
-took=$(until_true 30 promoted) && ok "it has caught up and votes ($took ms)" || { not_ok "it has caught up and votes"; member list | sed 's/^/#   /'; tail -n 20 "$WORK/$lost/data/troupe.log" | sed 's/^/#   /'; }
+promoted() { member "$CTL_HOST" promote "${NODE[$lost]}"; }
+took=$(until_true 30 promoted) && ok "it has caught up and votes ($took ms)" || { not_ok "it has caught up and votes"; member "$CTL_HOST" list | sed 's/^/#   /'; tail -n 20 "$WORK/$lost/data/troupe.log" | sed 's/^/#   /'; }
 check_text "by a snapshot" 'has the snapshot of entry' "$(cat "$WORK/$lost/data/troupe.log")"
 leads() { [ "$(leader_seen_by "$CTL_HOST")" = "$lost" ]; }
-check "it is given the leadership" member transfer "${NODE[$lost]}"
+check "it is given the leadership" member "$CTL_HOST" transfer "${NODE[$lost]}"
 took=$(until_true 10 leads) && ok "and leads ($took ms)" || not_ok "and leads"
 ctl_on "$CTL_HOST" get configmaps -o jsonpath='{.items[*].metadata.name}' | tr ' ' '\n' | grep '^w-' | sort > "$WORK/seen"
 [ "$(comm -23 "$WORK/acked.sorted" "$WORK/seen" | wc -l)" = 0 ] && ok "all acknowledged writes are there" || not_ok "acknowledged writes are missing"
