@@ -43,7 +43,8 @@ static void answer(actor_t *me, applied_t *applied) {
 // entry.
 static void announce(actor_t *me) {
     store_t *s = actor_state(me);
-    if (s->led || !store_leads(s) || mvcc_meta(s->mvcc)->applied_index < raft_commit(s->raft))
+    if (s->led || store_is_witness(s) || !store_leads(s) ||
+        mvcc_meta(s->mvcc)->applied_index < raft_commit(s->raft))
         return;
     lease_info_t *leases = NULL;
     size_t len = 0;
@@ -61,8 +62,32 @@ static void announce(actor_t *me) {
     actor_set_ready(me, true);
 }
 
+// A witness keeps of what is committed only who the members are: its log will be cut.
+static void witness(actor_t *me) {
+    store_t *s = actor_state(me);
+    raft_index_t limit = raft_apply_limit(s->raft);
+    size_t len = 0;
+    why_t why;
+    err_t err = ERR_OK;
+    for (const entry_t *e = entries_next(&s->entries);
+         err == ERR_OK && len < entries_waiting(&s->entries) && e[len].index <= limit; len++) {
+        if (e[len].kind != MACHINE_CONFIG) continue;
+        mvcc_note_config(s->mvcc, e[len].index, blob_bytes(e[len].data));
+        err = mvcc_commit(s->mvcc, &why);
+        if (err == ERR_OK) err = kv_flush(s->kv, &why);
+    }
+    if (err != ERR_OK)
+        store_die(me, err, why.text);
+    else
+        entries_apply(&s->entries, len, true);
+}
+
 void store_apply(actor_t *me) {
     store_t *s = actor_state(me);
+    if (store_is_witness(s)) {
+        witness(me);
+        return;
+    }
     size_t ready = entries_waiting(&s->entries), len = 0, bytes = 0;
     entry_t *next = entries_next(&s->entries);
     applied_t *applied = NULL;

@@ -21,30 +21,8 @@ void store_ask_disk(actor_t *me) {
     s->disk_ask = actor_ask(me, s->disk, &body.base, DISK_ASK_TIMEOUT_MS, TAG_RECOVER);
 }
 
-// The configuration in force is the newest in the log, be it committed or not.
-static err_t find_config(actor_t *me, why_t *why) {
-    store_t *s = actor_state(me);
-    raft_options_t *options = &s->raft_options;
-    err_t err = store_first_config(me, &options->config, why);
-    options->config_index = mvcc_meta(s->mvcc)->config_index;
-    for (raft_index_t i = options->applied + 1; err == ERR_OK && i <= s->loaded; i++) {
-        const entry_t *entry = entries_at(&s->entries, i);
-        if (entry->kind != MACHINE_CONFIG) continue;
-        options->config_before = options->config;
-        options->config_index = i;
-        err = store_learn_config(me, blob_bytes(entry->data), &options->config, why);
-    }
-    return err;
-}
-
 static void begin(actor_t *me) {
     store_t *s = actor_state(me);
-    why_t why;
-    err_t err = find_config(me, &why);
-    if (err != ERR_OK) {
-        store_die(me, err, why.text);
-        return;
-    }
     s->raft_options.trail = &s->trail;
     s->raft = raft_new(&s->raft_options, actor_now_ms(me), rng_next(actor_rng(me)));
     s->phase = STORE_RUNNING;
@@ -66,15 +44,16 @@ static void load_more(actor_t *me) {
 // Do log and state machine belong together?
 static err_t check_state(const store_t *s, const Raftpb__DiskState *state, why_t *why) {
     const meta_t *meta = mvcc_meta(s->mvcc);
+    bool applies = !store_is_witness(s);
     if (meta->cluster_id && meta->cluster_id != state->cluster_id)
         return why_set(why, ERR_CONFLICT, "the database is of cluster %016llx, the log of %016llx",
                        (unsigned long long)meta->cluster_id, (unsigned long long)state->cluster_id);
-    if (meta->applied_index > state->last)
+    if (applies && meta->applied_index > state->last)
         return why_set(why, ERR_CORRUPT,
                        "the log ends at entry %llu, but %llu was applied: synced "
                        "entries are gone",
                        (unsigned long long)state->last, (unsigned long long)meta->applied_index);
-    if (meta->applied_index < state->begin)
+    if (applies && meta->applied_index < state->begin)
         return why_set(why, ERR_CORRUPT,
                        "the log begins after entry %llu, but only %llu was applied",
                        (unsigned long long)state->begin, (unsigned long long)meta->applied_index);
@@ -91,7 +70,8 @@ static raft_term_t term_in(const Raftpb__DiskState *state, raft_index_t index) {
 // A snapshot was installed, and then we died before the log had been begun anew behind it.
 static bool must_restart_log(actor_t *me, const Raftpb__DiskState *state) {
     const meta_t *meta = mvcc_meta(((store_t *)actor_state(me))->mvcc);
-    return meta->applied_index && store_installed_index(me) == meta->applied_index &&
+    return meta->applied_index >= state->begin && meta->applied_index &&
+           store_installed_index(me) == meta->applied_index &&
            term_in(state, meta->applied_index) != meta->applied_term;
 }
 
@@ -125,14 +105,22 @@ void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
         trail_append(&s->trail, state->run_term[i], end - s->trail.last);
     }
     mvcc_set_cluster_id(s->mvcc, state->cluster_id);
-    s->loaded = mvcc_meta(s->mvcc)->applied_index;
+    // A witness applies nothing, and reads its log only for the configurations in it.
+    s->loaded = store_is_witness(s) ? state->begin : mvcc_meta(s->mvcc)->applied_index;
     s->raft_options = (raft_options_t){
         .id = s->id,
         .election_timeout_ms = s->args->election_timeout_ms,
         .heartbeat_ms = s->args->heartbeat_ms,
         .hard = {state->term, state->vote},
-        .applied = mvcc_meta(s->mvcc)->applied_index,
+        .applied = s->loaded,
+        .witness = store_is_witness(s),
+        .config_index = mvcc_meta(s->mvcc)->config_index,
     };
+    err = store_first_config(me, &s->raft_options.config, &why);
+    if (err != ERR_OK) {
+        store_die(me, err, why.text);
+        return;
+    }
     s->log_bytes = state->log_bytes;
     s->phase = STORE_LOADING;
     load_more(me);
@@ -142,6 +130,19 @@ static void push_entry(store_t *s, const Raftpb__Entry *e) {
     entry_t entry = {.index = e->index, .term = e->term, .kind = (uint8_t)e->kind};
     if (e->data.len) entry.data = blob_from(e->data.data, e->data.len);
     entries_push(&s->entries, &entry);
+}
+
+// The configuration in force is the newest in the log, be it committed or not.
+static bool load_config(actor_t *me, const Raftpb__Entry *e) {
+    raft_options_t *options = &((store_t *)actor_state(me))->raft_options;
+    if (e->index <= options->config_index) return true; // the state machine knows it
+    why_t why;
+    options->config_before = options->config;
+    options->config_index = e->index;
+    err_t err =
+        store_learn_config(me, (bytes_t){e->data.data, e->data.len}, &options->config, &why);
+    if (err != ERR_OK) store_die(me, err, why.text);
+    return err == ERR_OK;
 }
 
 void store_on_disk_entries(actor_t *me, const message_t *msg, const void *body) {
@@ -158,7 +159,10 @@ void store_on_disk_entries(actor_t *me, const message_t *msg, const void *body) 
         assert(e->index == s->loaded + 1);
         push_entry(s, e);
         s->loaded = e->index;
+        if (e->kind == MACHINE_CONFIG && !load_config(me, e)) return;
     }
+    // Some of it may be needed by peers; a witness has no other use for it.
+    if (store_is_witness(s)) entries_apply(&s->entries, entries_waiting(&s->entries), true);
     load_more(me);
 }
 
@@ -418,6 +422,7 @@ void store_keep_log_short(actor_t *me) {
     err_t err = ERR_OK;
     if (s->log_bytes >= STORE_LOG_STEPS_MAX * step_bytes) err = kv_flush(s->kv, &why);
     if (err == ERR_OK) err = mvcc_flushed(s->mvcc, &flushed, &why);
+    if (store_is_witness(s)) flushed.applied_index = raft_cut_limit(s->raft);
     if (err == ERR_DISK_FULL) return; // the log stays as long as it is
     if (err != ERR_OK) {
         store_die(me, err, why.text);

@@ -40,9 +40,10 @@ void entries_push(entries_t *e, const entry_t *entry) {
 
 void entries_truncate(entries_t *e, raft_index_t from) {
     while (entries_len(e) && e->ring.at[e->ring.len - 1].index >= from) {
-        assert(entries_waiting(e)); // what is applied is committed
+        bool waits = entries_waiting(e) > 0;
         entry_t *last = &e->ring.at[--e->ring.len];
-        e->waiting_bytes -= bytes_of(last);
+        *(waits ? &e->waiting_bytes : &e->kept_bytes) -= bytes_of(last);
+        e->applied_len -= !waits;
         entry_done(last);
     }
 }

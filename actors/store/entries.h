@@ -42,7 +42,7 @@ entry_t *entries_at(const entries_t *e, raft_index_t index); // NULL: not held
 entry_t *entries_next(const entries_t *e);                   // first not applied; NULL: none
 
 void entries_push(entries_t *e, const entry_t *entry); // *taken*; the index after the last
-// Drops from..last; none of them is applied. Their callers must have been answered.
+// Drops from..last. Their callers must have been answered.
 void entries_truncate(entries_t *e, raft_index_t from);
 // The next `count` are applied. kept: peers may need them.
 void entries_apply(entries_t *e, size_t count, bool kept);

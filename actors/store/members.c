@@ -69,12 +69,16 @@ err_t store_first_config(actor_t *me, raft_config_t *ret_config, why_t *why) {
         if (raft_config_find(&config, id))
             return why_set(why, ERR_INVALID, "member %s is named twice", name);
         store_know_member(me, name);
+        bool is_witness = s->args->witness && streq(s->args->witness, name);
         if (id != s->id || !s->args->join)
-            config.members[config.len++] = (raft_member_t){id, RAFT_MEMBER_VOTER};
+            config.members[config.len++] =
+                (raft_member_t){id, is_witness ? RAFT_MEMBER_WITNESS : RAFT_MEMBER_VOTER};
     }
     if (!s->args->join && config.len && !raft_config_find(&config, s->id))
         return why_set(why, ERR_INVALID, "%s is not among the members that the cluster begins with",
                        s->args->member);
+    if (!s->args->join && config.len == 0 && store_is_witness(s))
+        return why_set(why, ERR_INVALID, "a witness is no cluster: name the members");
     if (!s->args->join && config.len == 0)
         config.members[config.len++] = (raft_member_t){s->id, RAFT_MEMBER_VOTER};
     *ret_config = config;
@@ -82,8 +86,10 @@ err_t store_first_config(actor_t *me, raft_config_t *ret_config, why_t *why) {
 }
 
 // ---- what is shown ------------------------------------------------------------------------------
-static const char *role_text(raft_member_role_t role) {
-    return role == RAFT_MEMBER_LEARNER ? "learner" : "voter";
+const char *store_role_text(raft_member_role_t role) {
+    return role == RAFT_MEMBER_LEARNER   ? "learner"
+           : role == RAFT_MEMBER_WITNESS ? "witness"
+                                         : "voter";
 }
 
 static Store__PeerStatus *member_status(actor_t *me, const raft_member_t *member) {
@@ -91,7 +97,7 @@ static Store__PeerStatus *member_status(actor_t *me, const raft_member_t *member
     Store__PeerStatus *out =
         MSG_NEW(actor_arena(me), Store__PeerStatus, store__peer_status__descriptor);
     out->member = arena_strdup(actor_arena(me), store_member_name(s, member->id));
-    out->role = role_text(member->role);
+    out->role = store_role_text(member->role);
     raft_index_t last = raft_trail(s->raft)->last;
     raft_peer_view_t view;
     if (member->id == s->id) {
@@ -187,6 +193,7 @@ static Raftpb__Config *config_now(actor_t *me) {
         m->id = now->members[i].id;
         m->name = arena_strdup(arena, store_member_name(s, m->id));
         m->learner = now->members[i].role == RAFT_MEMBER_LEARNER;
+        m->witness = now->members[i].role == RAFT_MEMBER_WITNESS;
         config->members[config->n_members++] = m;
     }
     return config;
@@ -229,13 +236,12 @@ void store_on_member_add(actor_t *me, const message_t *msg, const void *body) {
         actor_fail(me, msg, ERR_EXISTS, "there is a member of this name");
     else if (config->n_members >= RAFT_MEMBERS_MAX)
         actor_fail(me, msg, ERR_INVALID, "a cluster has at most 9 members");
-    else if (request->witness)
-        actor_fail(me, msg, ERR_UNSUPPORTED, "witnesses are not known to this version");
     else {
         Raftpb__Member *m = MSG_NEW(actor_arena(me), Raftpb__Member, raftpb__member__descriptor);
         m->id = store_member_id(request->member);
         m->name = request->member;
-        m->learner = true;
+        m->learner = !request->witness; // a witness has nothing to catch up with
+        m->witness = request->witness;
         Raftpb__Member **members =
             ARENA_ARRAY(actor_arena(me), Raftpb__Member *, config->n_members + 1);
         memcpy(members, config->members, config->n_members * sizeof *members);
@@ -256,7 +262,7 @@ void store_on_member_promote(actor_t *me, const message_t *msg, const void *body
     if (!m)
         actor_fail(me, msg, ERR_NOT_FOUND, "there is no such member");
     else if (!m->learner)
-        actor_fail(me, msg, ERR_EXISTS, "it is a voter already");
+        actor_fail(me, msg, ERR_EXISTS, "it votes already");
     else if (!raft_peer(s->raft, m->id, &view) || view.match == 0 ||
              view.match + CAUGHT_UP_ENTRIES < raft_trail(s->raft)->last)
         actor_fail(me, msg, ERR_CONFLICT, "it is not caught up yet");

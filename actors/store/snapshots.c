@@ -23,6 +23,8 @@ enum {
 // ---- sending ------------------------------------------------------------------------------------
 struct snapshot_out {
     kv_view_t *view; // owned
+    // To a witness goes only who the members are, and as of when: these two pairs. Owned.
+    blob_t *meta, *config;
     uint64_t id;
     raft_index_t index;
     raft_term_t term;
@@ -55,6 +57,8 @@ void store_drop_snapshot(member_t *to) {
     drop_begins(out, out->begins.len);
     vec_done(&out->begins);
     kv_view_close(&out->view);
+    blob_unref(&out->meta);
+    blob_unref(&out->config);
     free(out);
 }
 
@@ -85,6 +89,18 @@ static Raftpb__Pair **wire_pairs(arena_t *arena, const kv_op_t *pairs, size_t le
     return out;
 }
 
+static err_t read_chunk(const snapshot_out_t *out, arena_t *arena, bytes_t after,
+                        kv_op_t **ret_pairs, size_t *ret_len, why_t *why) {
+    if (!out->meta)
+        return kv_view_read(out->view, after, SNAPSHOT_CHUNK_BYTES, arena, ret_pairs, ret_len, why);
+    kv_op_t *pairs = ARENA_ARRAY(arena, kv_op_t, 2);
+    pairs[0] = (kv_op_t){keys_config(), blob_bytes(out->config), false};
+    pairs[1] = (kv_op_t){keys_meta(), blob_bytes(out->meta), false};
+    *ret_pairs = out->config ? pairs : pairs + 1;
+    *ret_len = after.len ? 0 : out->config ? 2 : 1;
+    return ERR_OK;
+}
+
 static err_t send_chunk(actor_t *me, member_t *to, why_t *why) {
     store_t *s = actor_state(me);
     arena_t *arena = actor_arena(me);
@@ -92,7 +108,7 @@ static err_t send_chunk(actor_t *me, member_t *to, why_t *why) {
     kv_op_t *pairs = NULL;
     size_t len = 0;
     bytes_t after = blob_bytes(out->begins.at[out->next - out->acked]);
-    err_t err = kv_view_read(out->view, after, SNAPSHOT_CHUNK_BYTES, arena, &pairs, &len, why);
+    err_t err = read_chunk(out, arena, after, &pairs, &len, why);
     if (err != ERR_OK) return err;
     Raftpb__SnapshotChunk chunk = PROTOBUF_C_MESSAGE_INIT(&raftpb__snapshot_chunk__descriptor);
     chunk.cluster_id = mvcc_meta(s->mvcc)->cluster_id;
@@ -137,15 +153,18 @@ void store_begin_snapshot(actor_t *me, raft_id_t id) {
     store_t *s = actor_state(me);
     member_t *to = store_member(s, id);
     if (!to || to->snapshot) return;
-    bytes_t packed;
+    bytes_t packed, config = {0};
     meta_t meta;
     why_t why;
     kv_view_t *view = NULL;
+    const raft_member_t *member = raft_config_find(raft_config(s->raft), id);
+    bool to_witness = member && member->role == RAFT_MEMBER_WITNESS;
     // As the kv has it: what waits for room on the disk is not in it.
     err_t err = kv_get(s->kv, keys_meta(), actor_arena(me), &packed, &why);
     if (err == ERR_OK && (!packed.at || !keys_get_meta(packed, &meta)))
         err = why_set(&why, ERR_CORRUPT, "the state's meta record is damaged");
-    if (err == ERR_OK) err = kv_view_open(s->kv, &view, &why);
+    if (err == ERR_OK && to_witness) err = mvcc_config(s->mvcc, actor_arena(me), &config, &why);
+    if (err == ERR_OK && !to_witness) err = kv_view_open(s->kv, &view, &why);
     if (err != ERR_OK) {
         store_die(me, err, why.text);
         return;
@@ -157,6 +176,8 @@ void store_begin_snapshot(actor_t *me, raft_id_t id) {
                                      .term = meta.applied_term,
                                      .total = kv_disk_bytes(s->kv),
                                      .heard_ms = actor_now_ms(me)};
+    if (to_witness) to->snapshot->meta = blob_from(packed.at, packed.len);
+    if (config.at) to->snapshot->config = blob_from(config.at, config.len);
     vec_push(&to->snapshot->begins, blob_new(0));
     log_info(actor_address(me), "sends %s a snapshot of entry %llu", to->name,
              (unsigned long long)meta.applied_index);

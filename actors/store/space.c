@@ -119,6 +119,16 @@ void store_add_alarms(actor_t *me, Store__StatusReply *reply) {
                   arena_printf(arena, "disk full: writes are refused (%s)", s->disk_space.why));
     if (s->disk_space.stalled)
         add_alarm(reply, arena, "disk full: the database waits for room, the log keeps the rest");
+    raft_peer_view_t view;
+    for (size_t i = 0; s->raft && i < s->members.len; i++)
+        if (raft_peer(s->raft, s->members.at[i].id, &view) && view.full)
+            add_alarm(reply, arena,
+                      arena_printf(arena,
+                                   "the witness %s keeps all it can for a member that is away:"
+                                   " another loss stops writes",
+                                   s->members.at[i].name));
+    if (s->raft && raft_is_full(s->raft))
+        add_alarm(reply, arena, "this witness keeps all it can for a member that is away");
     int64_t stuck = stuck_ms(me);
     if (stuck >= SLOW_DISK_MS)
         add_alarm(reply, arena,

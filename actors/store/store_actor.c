@@ -165,9 +165,7 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
         reply->leader = arena_strdup(actor_arena(me), store_member_name(s, raft_leader(s->raft)));
         store_fill_members(me, &reply->peers, &reply->n_peers);
         const raft_member_t *self = raft_config_find(raft_config(s->raft), s->id);
-        reply->role = s->is_removed || !self              ? "removed"
-                      : self->role == RAFT_MEMBER_LEARNER ? "learner"
-                                                          : "voter";
+        reply->role = s->is_removed || !self ? "removed" : store_role_text(self->role);
     }
     fill_sync_times(me, reply);
     store_add_alarms(me, reply);
@@ -330,6 +328,8 @@ const config_field_t store_config[] = {
     {"member", CONFIG_STRING, offsetof(store_args_t, member), 0, 0, "name of this member"},
     {"members", CONFIG_STRINGS, offsetof(store_args_t, members), 0, 0,
      "members that the cluster begins with; none: this one alone"},
+    {"witness", CONFIG_STRING, offsetof(store_args_t, witness), 0, 0,
+     "the member that votes and keeps entries but holds no keys"},
     {"join", CONFIG_BOOL, offsetof(store_args_t, join), 0, 0,
      "a new member of a cluster that exists: waits until it is added"},
     {"electionTimeout", CONFIG_DURATION_MS, offsetof(store_args_t, election_timeout_ms), 10,

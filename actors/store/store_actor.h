@@ -27,6 +27,9 @@ typedef struct {
     // Whom the cluster began with, this member among them; empty: it alone. Once a configuration
     // stands in the log, that rules.
     config_strings_t members;
+    // The member that is the witness: it votes and keeps entries, but applies nothing and serves
+    // nobody. NULL: there is none.
+    const char *witness;
     bool join;                   // begins as nobody's member, and waits until the others add it
     int64_t election_timeout_ms; // 0: RAFT_ELECTION_TIMEOUT_DEFAULT_MS
     int64_t heartbeat_ms;        // 0: RAFT_HEARTBEAT_DEFAULT_MS

@@ -143,6 +143,10 @@ typedef struct {
     uint64_t syncs;
 } store_t;
 
+static inline bool store_is_witness(const store_t *s) {
+    return s->args->witness && streq(s->args->witness, s->args->member);
+}
+
 static inline bool store_leads(const store_t *s) {
     return s->phase == STORE_RUNNING && raft_is_settled(s->raft);
 }
@@ -201,6 +205,7 @@ err_t store_learn_config(actor_t *me, bytes_t packed, raft_config_t *ret_config,
 err_t store_first_config(actor_t *me, raft_config_t *ret_config, why_t *why) MUST_USE;
 Store__MemberReply *store_member_reply(actor_t *me); // the arena's
 raft_id_t store_best_successor(actor_t *me);
+const char *store_role_text(raft_member_role_t role);
 void store_fill_members(actor_t *me, Store__PeerStatus ***ret_members, size_t *ret_len);
 void store_on_member_list(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_add(actor_t *me, const message_t *msg, const void *body);

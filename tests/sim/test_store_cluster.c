@@ -61,6 +61,7 @@ typedef struct {
 struct world {
     sim_t *sim;
     size_t members;
+    bool has_witness; // the last one is it
     host_t hosts[MEMBERS_MAX];
     VEC(put_t) puts;
     events_t seen[WATCHERS];
@@ -319,6 +320,7 @@ static void host_open(world_t *w, size_t i, uint64_t seed) {
                                  .log_cut_bytes = 16 << 10,
                                  .log_for_peers_bytes = 32 << 10, // beyond: a snapshot
                                  .history_keep_ms = -1};
+    if (w->has_witness) host->store.witness = names[w->members - 1];
     kv_map_flush_every(host->kv, 11);
     files_fake_set_delay(host->files, 50, 3000);
 }
@@ -330,8 +332,8 @@ static void host_start(host_t *host) {
     sim_on_crash(host->w->sim, processes[i], crashed, host);
 }
 
-static void world_open(world_t *w, uint64_t seed, size_t members) {
-    *w = (world_t){.sim = sim_new(seed), .members = members};
+static void world_open(world_t *w, uint64_t seed, size_t members, bool has_witness) {
+    *w = (world_t){.sim = sim_new(seed), .members = members, .has_witness = has_witness};
     sim_set_latency(w->sim, 100, 900);
     for (size_t i = 0; i < members; i++) host_open(w, i, seed);
 }
@@ -420,7 +422,7 @@ static uint64_t hash_of(kv_t *kv) {
 
 static bool members_are_level(void *arg) {
     world_t *w = arg;
-    for (size_t i = 1; i < w->members; i++)
+    for (size_t i = 1; i < w->members - w->has_witness; i++)
         if (applied_by(&w->hosts[i]) != applied_by(&w->hosts[0])) return false;
     return true;
 }
@@ -428,7 +430,7 @@ static bool members_are_level(void *arg) {
 static void check_members(world_t *w) {
     if (!sim_run_until(w->sim, members_are_level, w, 20000))
         fault(w, "the members do not come to the same entry");
-    for (size_t i = 1; i < w->members; i++)
+    for (size_t i = 1; i < w->members - w->has_witness; i++)
         if (hash_of(w->hosts[i].kv) != hash_of(w->hosts[0].kv))
             fault(w, "%s and %s differ at entry %llu", names[i], names[0],
                   (unsigned long long)applied_by(&w->hosts[0]));
@@ -608,14 +610,14 @@ static bool got_a_snapshot(const host_t *host) {
     return mark.len > 0;
 }
 
-static void run_seeds(size_t members, uint64_t seeds, size_t least_acked) {
+static void run_seeds(size_t members, bool has_witness, uint64_t seeds, size_t least_acked) {
     log_set_level(LOG_LEVEL_ERROR);
     size_t all = 0, snapshots = 0;
     uint64_t first = seed_first(1);
     seeds = seeds_count(seeds);
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         world_t w;
-        world_open(&w, seed, members);
+        world_open(&w, seed, members, has_witness);
         play(&w, TROUBLE_MS);
         all += acknowledged(&w);
         for (size_t i = 0; i < members; i++) snapshots += got_a_snapshot(&w.hosts[i]);
@@ -629,13 +631,19 @@ static void run_seeds(size_t members, uint64_t seeds, size_t least_acked) {
 
 Test(store_cluster, three_members_lose_nothing_and_agree)
 {
-    run_seeds(3, 12, 50);
+    run_seeds(3, false, 12, 50);
     ASSERT_NO_LEAKS();
 }
 
 Test(store_cluster, five_members_lose_nothing_and_agree)
 {
-    run_seeds(5, 5, 50);
+    run_seeds(5, false, 5, 50);
+    ASSERT_NO_LEAKS();
+}
+
+Test(store_cluster, two_members_and_a_witness_lose_nothing_and_agree)
+{
+    run_seeds(3, true, 6, 20);
     ASSERT_NO_LEAKS();
 }
 
@@ -645,7 +653,7 @@ Test(store_cluster, the_same_seed_gives_the_same_run)
     uint64_t hash[2];
     for (int i = 0; i < 2; i++) {
         world_t w;
-        world_open(&w, 77, 3);
+        world_open(&w, 77, 3, false);
         play(&w, 1000);
         hash[i] = sim_trace_hash(w.sim);
         world_close(&w);
@@ -698,7 +706,7 @@ Test(store_cluster, a_member_is_added_promoted_and_another_removed)
     log_set_level(LOG_LEVEL_ERROR);
     world_t w;
     why_t why;
-    world_open(&w, 4, 3);
+    world_open(&w, 4, 3, false);
     world_fill(&w);
     sim_run_for(w.sim, 1500);
     w.members = 4;
@@ -736,7 +744,7 @@ Test(store_cluster, canary_answers_before_the_sync_are_caught)
     bool caught = false;
     for (uint64_t seed = 1; seed <= 60 && !caught; seed++) {
         world_t w;
-        world_open(&w, seed, 3);
+        world_open(&w, seed, 3, false);
         for (size_t i = 0; i < w.members; i++) w.hosts[i].disk.canary_ack_before_sync = true;
         play(&w, TROUBLE_MS);
         caught = w.fault[0];

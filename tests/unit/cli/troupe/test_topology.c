@@ -118,12 +118,15 @@ Test(topology, names_file_line_and_mistake)
 Test(topology, the_files_in_configs_are_right)
 {
     arena_t a = {0};
-    static const char *const files[] = {"@all-in-one", "@all-in-one-processes",
+    static const char *const files[] = {"@all-in-one",
+                                        "@all-in-one-processes",
                                         SOURCE_DIR "/configs/all-in-one.yaml",
                                         SOURCE_DIR "/configs/master.yaml",
                                         SOURCE_DIR "/configs/three-masters.yaml",
                                         SOURCE_DIR "/configs/three-masters-ipc.yaml",
                                         SOURCE_DIR "/configs/worker-of-three.yaml",
+                                        SOURCE_DIR "/configs/two-masters-and-witness.yaml",
+                                        SOURCE_DIR "/configs/witness.yaml",
                                         SOURCE_DIR "/configs/worker.yaml"};
     for (size_t i = 0; i < LENGTH_OF(files); i++) {
         why_t why = {0};
