@@ -737,6 +737,63 @@ Test(store_cluster, a_member_is_added_promoted_and_another_removed)
     ASSERT_NO_LEAKS();
 }
 
+static size_t leader_of(world_t *w) {
+    Store__MemberList body = {.base = PROTOBUF_C_MESSAGE_INIT(&store__member_list__descriptor)};
+    arena_t arena = {0};
+    Store__MemberReply *reply = NULL;
+    why_t why;
+    size_t found = 0;
+    cr_assert_eq(sim_ask(w->sim, "test/admin", "store", &body.base, 3000, &arena,
+                         &store__member_reply__descriptor, (void **)&reply, &why),
+                 ERR_OK, "%s", why.text);
+    while (found < w->members && !streq(names[found], reply->leader)) found++;
+    arena_done(&arena);
+    return found;
+}
+
+static bool is_acked(void *arg) { return ((world_t *)arg)->acked > 0; }
+
+// How long until something is acknowledged again.
+static int64_t ms_until_acked(world_t *w) {
+    int64_t begin = sim_now_ms(w->sim);
+    w->acked = 0;
+    cr_assert(sim_run_until(w->sim, is_acked, w, 10000));
+    return sim_now_ms(w->sim) - begin;
+}
+
+// Heartbeats go on while its disk hangs: nobody would miss it, if it did not go by itself.
+Test(store_cluster, a_leader_whose_disk_hangs_hands_over)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    world_t w;
+    world_open(&w, 9, 3, false);
+    world_fill(&w);
+    sim_run_for(w.sim, 1000);
+    size_t stuck = leader_of(&w);
+    cr_assert_lt(stuck, w.members);
+    files_fake_set_delay(w.hosts[stuck].files, 20 * 1000 * 1000, 20 * 1000 * 1000);
+    sim_run_for(w.sim, 2500);
+    cr_assert_lt(ms_until_acked(&w), 500);
+    cr_assert_neq(leader_of(&w), stuck);
+    cr_assert_eq(w.fault[0], 0, "%s", w.fault);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
+// Connections that break tell it before any timeout does.
+Test(store_cluster, a_leader_that_dies_is_replaced_at_once)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    world_t w;
+    world_open(&w, 10, 3, false);
+    world_fill(&w);
+    sim_run_for(w.sim, 1000);
+    sim_crash_process(w.sim, processes[leader_of(&w)]);
+    cr_assert_lt(ms_until_acked(&w), 150);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
 // A planted bug must be found: else the checks above check nothing.
 Test(store_cluster, canary_answers_before_the_sync_are_caught)
 {
