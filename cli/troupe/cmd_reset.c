@@ -3,6 +3,7 @@
 // crash. In the order in which things hold each other: processes, mounts, cgroups, network.
 #include "actors/proxy/saved.h"
 #include "cli/troupe/cmd.h"
+#include "cli/troupe/leftovers.h"
 #include "cli/troupe/lock.h"
 #include "cli/troupe/vars.h"
 #include "runtime/base/vec.h"
@@ -265,9 +266,10 @@ static err_t reset(arena_t *arena, const reset_t *r, why_t *why) {
     bool emptied = empty_cgroups(r);
     size_t mounts = unmount_all(r, &failed);
     bool removed = remove_cgroups(r);
+    size_t leftovers = leftovers_remove("", r->vars.data);
     err_t err = clean_network(arena, r, why);
-    printf("ended %zu runtime processes, unmounted %zu, cgroups %s\n", runtimes, mounts,
-           removed ? "removed" : "left");
+    printf("ended %zu runtime processes, unmounted %zu, cgroups %s, %zu leftovers of containers\n",
+           runtimes, mounts, removed ? "removed" : "left", leftovers);
     if (!err && (!emptied || !removed))
         err = why_set(why, ERR_IO, "some cgroups below %s/kubepods could not be emptied",
                       or_empty(r->cgroup_root));
