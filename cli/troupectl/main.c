@@ -153,7 +153,7 @@ int cmd_completion(ctl_t *ctl) {
         text_done(&names);
         return refuse("want \"bash\" or \"zsh\": troupectl completion bash");
     }
-    if (zsh) printf("autoload -U +X bashcompinit && bashcompinit\n");
+    if (zsh) printf("#compdef troupectl\nautoload -U +X bashcompinit && bashcompinit\n");
     printf("_troupectl() {\n"
            "    local cur=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words\n"
            "    if [ \"$COMP_CWORD\" -eq 1 ]; then words=\"%s\"\n"
