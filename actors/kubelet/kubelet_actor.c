@@ -16,6 +16,7 @@
 #include "k8s/coordination_v1.pb-c.h"
 #include "runtime/api/msg.h"
 #include "runtime/base/log.h"
+#include "runtime/io/logfile.h"
 #include <unistd.h>
 
 // ---- configuration ----------------------------------------------------------------------------
@@ -393,6 +394,14 @@ static const char *label_of(const Cri__Container *c, const char *key) {
     return "";
 }
 
+static void rotate_runtime_log(actor_t *me) {
+    kubelet_t *self = actor_state(me);
+    why_t why;
+    if (logfile_turn(arena_printf(actor_arena(me), "%s/containerd.log", self->args.data_dir),
+                     self->args.log_max_bytes, &why))
+        log_warn(actor_address(me), "%s", why.text);
+}
+
 // The runtime's list comes every two minutes: that is when logs are weighed.
 static void rotate_log(actor_t *me, const Cri__Container *c) {
     kubelet_t *self = actor_state(me);
@@ -421,6 +430,7 @@ static void on_list_containers(actor_t *me, const message_t *msg, const void *bo
             map_put(&self->on_runtime, uid, self);
         if (!is_empty(uid) && !self->args.simulated) rotate_log(me, list->containers[i]);
     }
+    if (!self->args.simulated) rotate_runtime_log(me);
     list_done(me);
 }
 

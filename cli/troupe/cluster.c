@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 enum {
-    LOG_MAX_BYTES = 16 << 20, // at a start; one older log is kept
-    LEFTOVER_WAIT_MS = 5000,  // children of a killed parent are killed by the kernel: milliseconds
+    LEFTOVER_WAIT_MS = 5000, // children of a killed parent are killed by the kernel: milliseconds
     READY_WAIT_S = 60,
 };
 
@@ -60,6 +59,10 @@ static void raise_file_limit(void) {
         log_debug("troupe", "RLIMIT_NOFILE: %s", strerror(errno));
 }
 
+static const char *log_path(arena_t *arena, const cluster_options_t *o) {
+    return o->log ? o->log : arena_printf(arena, "%s/troupe.log", o->vars.data);
+}
+
 static err_t run_here(cluster_options_t *o, arena_t *arena, why_t *why) {
     topology_t topology;
     if (o->status_fd) fcntl((int)o->status_fd, F_SETFD, FD_CLOEXEC);
@@ -81,6 +84,7 @@ static err_t run_here(cluster_options_t *o, arena_t *arena, why_t *why) {
     e = parent_run(&(parent_options_t){.topology = &topology,
                                        .topology_file = o->topology,
                                        .lock_fd = data_fd,
+                                       .log = o->status_fd ? log_path(arena, o) : NULL,
                                        .status_fd = o->status_fd ? (int)o->status_fd : -1},
                    why);
     unlink(vars_pid_file(arena, &o->vars)); // still under its lock
@@ -139,21 +143,13 @@ static err_t spawn_background(char **argv, int status_fd, const char *log, why_t
     return code ? why_errno(why, code, "start in the background (log %s)", log) : ERR_OK;
 }
 
-static void turn_log(const char *log) {
-    struct stat st;
-    if (stat(log, &st) < 0 || st.st_size < LOG_MAX_BYTES) return;
-    CLEANUP(free_charp) char *older = str_printf("%s.1", log);
-    if (rename(log, older) < 0) log_warn("troupe", "%s: %s", older, strerror(errno));
-}
-
 static err_t run_behind(cluster_options_t *o, char **argv, arena_t *arena, why_t *why) {
-    const char *log = o->log ? o->log : arena_printf(arena, "%s/troupe.log", o->vars.data);
+    const char *log = log_path(arena, o);
     err_t e = make_folder(o->vars.data, 0700, why);
     if (e) return e;
     int pipe_fds[2];
     if (pipe2(pipe_fds, O_CLOEXEC) < 0) return why_errno(why, errno, "pipe");
     CLEANUP(close_fdp) int read_fd = pipe_fds[0];
-    turn_log(log);
     e = spawn_background(argv, pipe_fds[1], log, why);
     close(pipe_fds[1]);
     if (e) return e;

@@ -20,7 +20,7 @@ typedef struct {
                                       NULL,         "return when it is ready, and let it run on"}, \
         {"log",         0,                                                                         \
          OPTION_STRING, offsetof(type, member.log),                                                \
-         "FILE",        "with -d: the log [DATA/troupe.log]"},                                     \
+         "FILE",        "with -d: the log [DATA/troupe.log]; put aside at 16 MiB"},                \
         {"wait",       0,                                                                          \
          OPTION_COUNT, offsetof(type, member.wait_s),                                              \
          "SECONDS",    "with -d: how long to wait [60]"},                                          \

@@ -4,6 +4,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
+#include "runtime/io/logfile.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,6 +24,8 @@ enum {
     STEADY_MS = 10 * 1000,     // alive for so long: the row of deaths is over
     STOP_CHILD_MS = 10 * 1000, // between SIGTERM and SIGKILL
     LATE_MS = 500,             // we were not running either: nobody's silence says anything
+    LOG_MAX_BYTES = 16 << 20,  // one older log is kept
+    LOG_LOOK_MS = 10 * 1000,   // at most so often, when something else woke us
     FD_FREE = 16,              // our descriptors lie above those that a child gets
 };
 
@@ -50,6 +53,7 @@ typedef struct {
     int64_t ping_ms; // the service manager's watchdog; INT64_MAX: it has none
     bool stopping;
     size_t stop_at;           // the child that is being stopped is children[stop_at - 1]
+    int64_t log_due_ms;       // when its length is looked at next
     int64_t stop_deadline_ms; // 0: it has not got its SIGTERM yet
     err_t failed;             // the first start went wrong
     why_t why;
@@ -251,6 +255,14 @@ static int64_t watch_children(parent_t *p) {
     return p->ping_ms < next_ms ? p->ping_ms : next_ms;
 }
 
+static void weigh_log(parent_t *p) {
+    int64_t now_ms = clock_monotonic_ms();
+    why_t why;
+    if (!p->options->log || now_ms < p->log_due_ms) return;
+    p->log_due_ms = now_ms + LOG_LOOK_MS;
+    if (logfile_turn(p->options->log, LOG_MAX_BYTES, &why)) log_warn("troupe", "%s", why.text);
+}
+
 static void forgive_silence(parent_t *p) {
     for (size_t i = 0; i < p->len; i++) p->children[i].heard_ms = clock_monotonic_ms();
 }
@@ -343,6 +355,7 @@ err_t parent_run(const parent_options_t *options, why_t *why) {
             if (stop_next(&p)) break;
             if (p.stop_deadline_ms < until_ms) until_ms = p.stop_deadline_ms;
         }
+        weigh_log(&p);
         wait_for_news(&p, until_ms);
     }
     for (size_t i = 0; i < p.len; i++) {

@@ -10,6 +10,7 @@
 typedef struct {
     const topology_t *topology; // borrowed
     const char *topology_file;  // as children are to load it: a path or "@name"
+    const char *log;            // in the background: put aside when it is long; NULL: none
     int lock_fd;                // the data folder's lock, handed to every child
     int status_fd;              // told "ready" and "failed …" (child_status.h); -1: nobody
 } parent_options_t;
