@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 //     put a wish into `wishes`  ──►    on_fd: take the wishes, ask / open / push / cancel
 //     wait on `changed`         ◄──    answer, chunk, end: put it into the call's inbox
 enum {
+    RESTART_MS = 5000,                // a cluster that was killed is back by then
     LOOK_AGAIN_MS = 2,                // while the link comes up
     CHUNKS_HELD_MAX_BYTES = 64 << 20, // a terminal that does not read must not eat the memory
 };
@@ -295,15 +298,36 @@ static err_t connect_to(client_t *c, const client_options_t *o, why_t *why) {
     return err;
 }
 
-static err_t wait_connected(client_t *c, const client_options_t *o, why_t *why) {
-    struct timespec deadline = until(o->timeout_ms);
+static bool is_connected_within(client_t *c, int64_t timeout_ms) {
+    struct timespec deadline = until(timeout_ms);
     pthread_mutex_lock(&c->lock);
     int code = 0;
     while (!c->is_connected && code == 0)
         code = pthread_cond_timedwait(&c->changed, &c->lock, &deadline);
     bool connected = c->is_connected;
     pthread_mutex_unlock(&c->lock);
-    if (connected) return ERR_OK;
+    return connected;
+}
+
+// Nobody listens there: the socket was left behind by somebody who was killed.
+static bool is_abandoned(const char *path) {
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd CLEANUP(close_fdp) = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || strlen(path) >= sizeof to.sun_path) return false;
+    memcpy(to.sun_path, path, strlen(path) + 1);
+    return connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno == ECONNREFUSED;
+}
+
+static err_t wait_connected(client_t *c, const client_options_t *o, why_t *why) {
+    // What was killed starts again within a second or two: that is waited for in any case.
+    int64_t first_ms = o->timeout_ms < RESTART_MS ? o->timeout_ms : RESTART_MS;
+    if (is_connected_within(c, first_ms)) return ERR_OK;
+    if (!o->server && is_abandoned(o->socket))
+        return why_set(why, ERR_UNAVAILABLE,
+                       "nobody listens at %s: the cluster has stopped, or cannot start (its log: "
+                       "/var/lib/troupe/troupe.log); start it with `sudo troupe up -d`",
+                       o->socket);
+    if (is_connected_within(c, o->timeout_ms - first_ms)) return ERR_OK;
     return why_set(why, ERR_UNAVAILABLE,
                    "no %s answered at %s within %lld ms: is the cluster running%s?",
                    o->peer ? o->peer : "API server", o->server ? o->server : o->socket,

@@ -117,8 +117,9 @@ int cmd_get(ctl_t *ctl) {
         code = fetch(ctl, &targets.at[i], &batches.at[batches.len - 1]);
         if (code) worst = code; // the others are still shown
     }
-    if (!ctl->o.watch_only && (!worst || targets.len > 1))
-        code = print_batches(ctl, &targets, &batches);
+    size_t found = 0;
+    for (size_t i = 0; i < batches.len; i++) found += batches.at[i].objs.len;
+    if (!ctl->o.watch_only && (!worst || found)) code = print_batches(ctl, &targets, &batches);
     int64_t revision = batches.len ? batches.at[0].revision : 0;
     for (size_t i = 0; i < batches.len; i++) vec_done(&batches.at[i].objs);
     vec_done(&batches);

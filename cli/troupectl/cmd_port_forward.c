@@ -117,6 +117,8 @@ static bool is_number(const char *word, uint16_t *ret) {
 }
 
 static bool named_port(const Core__Pod *pod, const char *name, uint16_t *ret) {
+    if (strspn(name, "0123456789") == strlen(name))
+        return refuse("invalid port \"%s\": want 1 to 65535, or a port's name", name), false;
     for (size_t i = 0; i < pod->spec->n_containers; i++) {
         const Core__Container *c = pod->spec->containers[i];
         for (size_t p = 0; p < c->n_ports; p++)

@@ -209,6 +209,13 @@ int cmd_rollout(ctl_t *ctl) {
     if (ctl->words.len == 0)
         return refuse("want one of: status, history, undo, restart, pause, resume");
     const char *what = ctl->words.at[0];
+    static const char *const known[] = {"status", "history", "undo", "restart", "pause", "resume"};
+    bool is_known = false;
+    for (size_t i = 0; i < LENGTH_OF(known); i++) is_known |= streq(what, known[i]);
+    if (!is_known)
+        return refuse("unknown rollout command \"%s\": want status, history, undo, restart, pause "
+                      "or resume",
+                      what);
     target_t target;
     if (!target_parse_one(ctl, 1, &target)) return EXIT_FAILED;
     const kind_t *k = kind_stored(target.kind);
@@ -238,17 +245,10 @@ int cmd_rollout(ctl_t *ctl) {
                 RESTARTED_ANNOTATION, clock_rfc3339(clock_wall_ms(), now)),
             "restarted");
     }
-    if (streq(what, "pause") || streq(what, "resume")) {
-        bool pause = streq(what, "pause");
-        if (paused == pause)
-            return refuse("%s \"%s\" is %s paused", k->plural, target.name,
-                          pause ? "already" : "not");
-        return rollout_patch(ctl, k, target.name,
-                             pause ? "{\"spec\":{\"paused\":true}}"
-                                   : "{\"spec\":{\"paused\":null}}",
-                             pause ? "paused" : "resumed");
-    }
-    return refuse(
-        "unknown rollout command \"%s\": want status, history, undo, restart, pause or resume",
-        what);
+    bool pause = streq(what, "pause");
+    if (paused == pause)
+        return refuse("%s \"%s\" is %s paused", k->plural, target.name, pause ? "already" : "not");
+    return rollout_patch(ctl, k, target.name,
+                         pause ? "{\"spec\":{\"paused\":true}}" : "{\"spec\":{\"paused\":null}}",
+                         pause ? "paused" : "resumed");
 }
