@@ -45,8 +45,9 @@ typedef struct {
     bool simulated;                // the runtime is made up (runtime_sim)
     // simulated: how long things take
     int64_t sim_sandbox_ms, sim_create_ms, sim_start_ms, sim_pull_ms, sim_stop_ms;
-    double sim_fault; // probability that a call fails
-    double sim_crash; // probability per start that the container ends by itself within seconds
+    int64_t sim_exit_ms; // an end is written down this much later than it is told; default 0
+    double sim_fault;    // probability that a call fails
+    double sim_crash;    // probability per start that the container ends by itself within seconds
 } kubelet_args_t;
 
 extern const actor_def_t kubelet_actor;

@@ -324,7 +324,10 @@ static void on_done(actor_t *me, const message_t *msg, const void *body) {
 // ---- the runtime ------------------------------------------------------------------------------
 static void list_runtime(actor_t *me) {
     kubelet_t *self = actor_state(me);
-    if (self->listing) return;
+    if (self->listing) { // what comes may be older than what made us look
+        actor_timer(me, K_TIMER_RELIST, KUBELET_RETRY_MS);
+        return;
+    }
     self->listing = 2;
     self->listing_failed = false;
     Cri__ListPodSandboxRequest sandboxes = {.base.descriptor =
@@ -457,7 +460,11 @@ static void on_runtime_state(actor_t *me, const message_t *msg, const void *body
         actor_timer(me, K_TIMER_STATUS, KUBELET_RUNTIME_GRACE_MS);
     else
         self->node_dirty = true;
-    if (now->ready && (session_changed || !was_ready)) list_runtime(me);
+    if (now->ready && (session_changed || !was_ready)) {
+        list_runtime(me);
+        // An end that came while pods had not named their containers yet has no owner: once more.
+        actor_timer(me, K_TIMER_RELIST, KUBELET_SECOND_LOOK_MS);
+    }
     if (!network_changed) return;
     size_t at = 0;
     uint64_t number;

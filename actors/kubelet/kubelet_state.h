@@ -39,6 +39,7 @@ enum {
     KUBELET_LOG_MAX_BYTES = 10 << 20,
     KUBELET_LOG_FILES = 5,
     KUBELET_RELIST_MS = 120 * 1000,
+    KUBELET_SECOND_LOOK_MS = 1000, // after the first look at a runtime
     KUBELET_LOOK_TIMEOUT_MS = 10 * 1000,
     KUBELET_ORPHAN_GRACE_S = 2,
     // A runtime that starts again within this time was never away: a node that blinks loses pods.

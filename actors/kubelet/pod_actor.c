@@ -73,12 +73,17 @@ static void on_change(actor_t *me, const message_t *msg, const void *body) {
         actor_timer(me, POD_TAG_LOOK, POD_EXIT_LOOK_MS);
         return;
     }
-    if (pod_container_at(self, change->id) == SIZE_MAX) return;
-    // The runtime says EXITED only once the task is deleted, some milliseconds after its exit.
-    if (change->what == NODE__CONTAINER_CHANGE__WHAT__DELETED)
+    size_t at = pod_container_at(self, change->id);
+    if (at == SIZE_MAX) return;
+    // The runtime deletes the task some time after its exit (once its output is drained), tells of
+    // that, and only then writes EXITED down: no event says that it has. So it is looked for.
+    if (change->what == NODE__CONTAINER_CHANGE__WHAT__DELETED) {
+        self->containers_more.at[at].end_look_ms = POD_END_LOOK_MS;
         pod_ask_container(me, change->id);
-    else if (change->what == NODE__CONTAINER_CHANGE__WHAT__EXITED)
+    } else if (change->what == NODE__CONTAINER_CHANGE__WHAT__EXITED) {
+        self->containers_more.at[at].end_look_ms = POD_EXIT_LOOK_MS;
         actor_timer(me, POD_TAG_LOOK, POD_EXIT_LOOK_MS);
+    }
 }
 
 static void on_answer(actor_t *me, const message_t *msg, const void *body) {

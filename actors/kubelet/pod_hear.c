@@ -75,12 +75,23 @@ static bool is_cut_off(const Cri__ContainerStatus *s) {
     return strstr(message, "context canceled") || has_suffix(message, ": already exists");
 }
 
+// An end that was told and does not show yet; under load, or while its output is drained, for long.
+static void seek_end(actor_t *me, size_t at) {
+    pod_t *self = actor_state(me);
+    container_more_t *more = &self->containers_more.at[at];
+    if (!more->end_look_ms) return;
+    actor_timer(me, POD_TAG_LOOK, more->end_look_ms);
+    more->end_look_ms = doubled(more->end_look_ms, POD_END_LOOK_MS, POD_HOLD_MS);
+}
+
 static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerStatusResponse *body) {
     pod_t *self = actor_state(me);
     const Cri__ContainerStatus *s = body->status;
     size_t at = pod_container_at(self, op->id);
     if (at == SIZE_MAX || !s) return;
     pod_container_t *c = &self->containers.at[at];
+    // Answers overtake each other: an older one takes no end back.
+    if (c->state == CONTAINER_EXITED && s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED) return;
     c->state = state_of(s->state);
     c->created_ms = ms_of(s->created_at);
     c->started_ms = ms_of(s->started_at);
@@ -96,6 +107,8 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
         c->stopping = false;
         c->busy = false;
         if (!c->cut_off) notice_end(me, at);
+    } else {
+        seek_end(me, at);
     }
 }
 
@@ -118,7 +131,11 @@ static void heard_containers(actor_t *me, const op_t *op, const Cri__ListContain
             c->state = state_of(seen->state);
             if (c->state == CONTAINER_RUNNING) pod_adopt_health(self, c->name, c->id);
         }
-        if (!is_new && c->created_ms && c->state == state_of(seen->state)) continue;
+        bool is_known = !is_new && c->created_ms && c->state == state_of(seen->state);
+        size_t at = pod_container_at(self, seen->id);
+        bool end_is_due =
+            c->state != CONTAINER_EXITED && self->containers_more.at[at].end_look_ms > 0;
+        if (is_known && !end_is_due) continue;
         self->looking++;
         pod_ask_container(me, seen->id)->of_look = true;
     }

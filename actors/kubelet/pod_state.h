@@ -24,6 +24,7 @@ enum {
     POD_SETTLE_MS = 100,
     POD_SANDBOX_LOOK_MS = 30,
     POD_EXIT_LOOK_MS = 250, // an exit that no further event confirmed
+    POD_END_LOOK_MS = 30,   // an end that was told and does not show yet; doubling to POD_HOLD_MS
     POD_RETRY_FIRST_MS = 1000,
     POD_RETRY_MAX_MS = 60 * 1000,
     POD_RESERVED_TRIES = 8, // POD_EXIT_LOOK_MS apart
@@ -105,6 +106,7 @@ typedef struct {
 typedef struct {
     uint64_t since;
     bool message_read, noticed_end;
+    int64_t end_look_ms;    // its end was told: looked for this much later, until it shows; 0: none
     int64_t drain_until_ms; // monotonic; its drain is asked for again until then; 0: it is not
     int64_t drain_grace_s;
 } container_more_t;

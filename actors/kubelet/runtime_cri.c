@@ -36,10 +36,11 @@ enum {
     STATUS_LATER_MS = 30 * 1000,
     START_DELAY_FIRST_MS = 100,
     START_DELAY_MAX_MS = 5000,
+    EVENTS_AGAIN_MS = 100,
     CALL_TIMEOUT_MS = 10 * 1000,
     PROBES_MAX = 512,
 };
-enum { TAG_GRPC = 1, TAG_REGISTRY, TAG_START, TAG_STATUS, TAG_PROBE = 1 << 16 };
+enum { TAG_GRPC = 1, TAG_REGISTRY, TAG_START, TAG_STATUS, TAG_EVENTS, TAG_PROBE = 1 << 16 };
 
 // ---- what is passed on ------------------------------------------------------------------------
 typedef enum { CALL_LIGHT, CALL_HEAVY, CALL_PULL, CALL_CLASSES } call_class_t;
@@ -201,15 +202,11 @@ static void on_event(void *arg, bytes_t packed) {
     }
 }
 
-static void subscribe(actor_t *me);
 static void on_events_end(void *arg, const grpc_result_t *result) {
     actor_t *me = arg;
-    runtime_t *self = actor_state(me);
-    // The connection's end is met with a new session; anything else: subscribe anew, and look
-    // again.
-    if (!grpc_is_connected(self->grpc)) return;
-    self->session++;
-    subscribe(me);
+    const runtime_t *self = actor_state(me);
+    // The connection's end is met with a new session; anything else: see resubscribe.
+    if (grpc_is_connected(self->grpc)) actor_timer(me, TAG_EVENTS, EVENTS_AGAIN_MS);
 }
 
 static void subscribe(actor_t *me) {
@@ -258,6 +255,16 @@ static void ask_status(actor_t *me) {
                         CALL_TIMEOUT_MS, on_status, me);
 }
 
+// The stream of events ended and its connection did not: the state that follows names a new
+// session, so that everybody looks again.
+static void resubscribe(actor_t *me) {
+    runtime_t *self = actor_state(me);
+    if (!grpc_is_connected(self->grpc)) return;
+    self->session++;
+    subscribe(me);
+    ask_status(me);
+}
+
 static void on_version(void *arg, const grpc_result_t *result) {
     actor_t *me = arg;
     runtime_t *self = actor_state(me);
@@ -304,6 +311,7 @@ static void loop_connection(void *arg, bool connected) {
     self->session++;
     self->status_delay_ms = STATUS_SOON_MS;
     self->start_delay_ms = START_DELAY_FIRST_MS;
+    actor_timer_cancel(me, TAG_EVENTS);
     // Subscribe first: what changes from here on is told, what was before is found by looking.
     subscribe(me);
     ask_version(me);
@@ -557,6 +565,8 @@ static void on_timer(actor_t *me, uint64_t tag) {
         serve_registry(me);
     else if (tag == TAG_START)
         start_containerd(me);
+    else if (tag == TAG_EVENTS)
+        resubscribe(me);
     else if (tag == TAG_STATUS && !self->name && grpc_is_connected(self->grpc))
         ask_version(me);
     else if (tag == TAG_STATUS)

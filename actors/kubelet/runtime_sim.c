@@ -39,7 +39,8 @@ typedef enum {
     LATER_STOP,
     LATER_STOP_SANDBOX,
     LATER_PULL,
-    LATER_CRASH
+    LATER_CRASH,
+    LATER_EXITED
 } later_kind_t;
 typedef struct {
     later_kind_t kind;
@@ -111,11 +112,16 @@ static void tell_end(actor_t *me, const char *id, int exit_code) {
 }
 
 static void end_container(actor_t *me, container_t *c, int exit_code) {
-    if (c->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING) return;
-    c->state = CRI__CONTAINER_STATE__CONTAINER_EXITED;
+    const sim_runtime_t *self = actor_state(me);
+    if (c->state != CRI__CONTAINER_STATE__CONTAINER_RUNNING || c->finished_ms) return;
     c->finished_ms = actor_wall_ms(me);
     c->exit_code = exit_code;
     tell_end(me, c->id, exit_code);
+    // As containerd does: told first, then written down.
+    if (self->args->sim_exit_ms)
+        do_later(me, NULL, LATER_EXITED, c->id, self->args->sim_exit_ms);
+    else
+        c->state = CRI__CONTAINER_STATE__CONTAINER_EXITED;
 }
 
 static void end_containers_of(actor_t *me, const char *sandbox) {
@@ -180,6 +186,9 @@ static void happen(actor_t *me, later_t *l) {
     }
     case LATER_CRASH:
         if (c) end_container(me, c, 1);
+        break;
+    case LATER_EXITED:
+        if (c) c->state = CRI__CONTAINER_STATE__CONTAINER_EXITED;
         break;
     }
 }

@@ -125,6 +125,19 @@ Test(kubelet, a_pod_that_may_not_restart_fails)
     bench_close(&b);
 }
 
+// Both events of an end come before its status shows it, and no third one follows. The next look
+// at everything is two minutes away, later than wait_for waits.
+Test(kubelet, an_end_that_shows_later_than_it_is_told_is_not_missed)
+{
+    bench_t b;
+    bench_open(&b, &(kubelet_args_t){.sim_crash = 1, .sim_exit_ms = 3000});
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "restartPolicy: Never, ")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.phase", "Failed");
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].state.terminated.exitCode"),
+                     "1");
+    bench_close(&b);
+}
+
 Test(kubelet, a_pod_actor_that_dies_goes_on_with_what_runs)
 {
     bench_t b;
