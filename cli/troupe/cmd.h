@@ -17,6 +17,7 @@ err_t cmd_config(int argc, char **argv, why_t *why);
 err_t cmd_member(int argc, char **argv, why_t *why);
 err_t cmd_snapshot(int argc, char **argv, why_t *why);
 err_t cmd_store(int argc, char **argv, why_t *why);
+err_t cmd_simulate(int argc, char **argv, why_t *why);
 err_t cmd_metrics(int argc, char **argv, why_t *why);
 err_t cmd_keys(int argc, char **argv, why_t *why);
 err_t cmd_version(int argc, char **argv, why_t *why);

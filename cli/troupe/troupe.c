@@ -11,6 +11,7 @@ static const cmd_t commands[] = {
     {"snapshot", "all keys of the store in a file: save, restore, look", cmd_snapshot},
     {"store", "the store: status, check, recover from a lost quorum, rebuild", cmd_store},
     {"config", "print a role's component file, with all its keys", cmd_config},
+    {"simulate", "a whole cluster on virtual time under faults, from a seed", cmd_simulate},
     {"metrics", "counters of all actors, as Prometheus reads them", cmd_metrics},
     {"keys", "make CURVE keys for links over tcp", cmd_keys},
     {"version", "print the version", cmd_version},

@@ -49,6 +49,7 @@ struct process_sim {
     stage_t *stage;
     directory_t *directory;
     bool paused, down;
+    bool gave_up; // its root supervisor has: a parent would start it anew
     uint64_t boot;
     int64_t run_at_us;  // the RUN event that counts; INT64_MAX: none
     int64_t free_at_us; // end of its last round
@@ -261,6 +262,7 @@ static void host_watch_fd(void *arg, actor_t *actor, int fd, uint32_t events) {
 static void host_exhausted(void *arg, const char *reason) {
     proc_t *p = arg;
     note_act(p->sim, "exhausted", p->name);
+    p->gave_up = true;
 }
 
 // ---- the directory's news ----------------------------------------------------------------------
@@ -434,6 +436,7 @@ void sim_crash_process(sim_t *sim, const char *process) {
     if (p->down) return;
     note_act(sim, "crash", process);
     p->down = true;
+    p->gave_up = false;
     p->boot++;
     stage_begin(p->stage);
     stage_crash(p->stage);
@@ -461,6 +464,11 @@ void sim_restart_process(sim_t *sim, const char *process) {
     stage_begin(p->stage);
     stage_revive(p->stage);
     finish_act(p);
+}
+
+bool sim_gave_up(const sim_t *sim, const char *process) {
+    const proc_t *p = proc_find(sim, process);
+    return p && p->gave_up;
 }
 
 void sim_pause(sim_t *sim, const char *process, bool paused) {

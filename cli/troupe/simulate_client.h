@@ -1,0 +1,39 @@
+// simulate_client - the user of a simulated cluster: creates, scales, updates and deletes
+// deployments, writes a witness object number by number, and follows what the cluster shows of it
+// all. What it learns goes into a book, which outlives it: the ledger of chaos' experiments
+// (actors/chaos/experiment_plan.h), and what no ledger row says.
+//
+// One operation on a deployment at a time; one of unknown outcome is repeated until it is known.
+#pragma once
+#include "actors/chaos/experiment_plan.h"
+#include "runtime/actor/kit.h"
+
+enum {
+    SIMULATE_MASTERS_MAX = 3,
+    SIMULATE_DEPLOYMENTS_MAX = 64,
+    SIMULATE_BROKEN_MAX = 300,
+    SIMULATE_POD_CPU_MILLI = 100, // what each pod requests
+};
+
+typedef struct {
+    ledger_t ledger;
+    char broken[SIMULATE_BROKEN_MAX];  // a promise that the ledger does not know; "": none
+    size_t operations;                 // acknowledged: of deployments, witness writes and reads
+    bool quiet;                        // to be set: nothing new, bring to an end what was begun
+    bool steady;                       // while quiet: all that was wanted is there …
+    char missing[SIMULATE_BROKEN_MAX]; // … or what is not
+} simulate_book_t;
+void simulate_book_done(simulate_book_t *book);
+// The first promise that is broken; NULL: none is.
+const char *simulate_book_broken(const simulate_book_t *book);
+
+typedef struct {
+    simulate_book_t *book;
+    const char *const *masters; // names of the store's members, to ask each who leads
+    size_t masters_len;
+    int64_t deployments, replicas_max; // each 1 … replicas_max pods, or none
+    int64_t every_ms;                  // between two operations
+} simulate_client_args_t;
+
+#define SIMULATE_CLIENT "cli/simulate"          // its address
+extern const actor_def_t simulate_client_actor; // args: simulate_client_args_t

@@ -1,0 +1,92 @@
+// `troupe simulate`: seeds pass, the same seed gives the same run, a planted bug is found.
+#include "cli/troupe/simulate.h"
+#include "runtime/base/log.h"
+#include "runtime/io/config_tree.h"
+#include "support/leaks.h"
+#include "support/seeds.h"
+
+enum { CANARY_SEEDS_MAX = 10 };
+
+static scenario_t small(int64_t masters) {
+    scenario_t s = scenario_standard;
+    s.masters = masters;
+    s.nodes = 3;
+    s.pods = 12;
+    s.length_ms = 10 * 1000;
+    s.fault_every_ms = 500;
+    log_set_level(LOG_LEVEL_ERROR);
+    return s;
+}
+
+static void expect_passed(const scenario_t *s, uint64_t seeds) {
+    for (uint64_t seed = seed_first(1), left = seeds_count(seeds); left--; seed++) {
+        verdict_t v;
+        simulate(s, seed, NULL, &v);
+        cr_assert_eq(v.broken[0], 0, "%d masters, seed %llu: %s", (int)s->masters,
+                     (unsigned long long)seed, v.broken);
+        cr_assert_gt(v.operations, 40, "seed %llu: the client was not served",
+                     (unsigned long long)seed);
+        for (int i = 0; i < INVARIANTS_LEN; i++)
+            cr_assert_gt(v.checked[i], 0, "seed %llu: %s was never checked",
+                         (unsigned long long)seed, invariant_name(i));
+    }
+}
+
+Test(simulate, one_master_keeps_every_promise)
+{
+    scenario_t s = small(1);
+    expect_passed(&s, 4);
+    ASSERT_NO_LEAKS();
+}
+
+Test(simulate, three_masters_keep_every_promise)
+{
+    scenario_t s = small(3);
+    expect_passed(&s, 2);
+    ASSERT_NO_LEAKS();
+}
+
+Test(simulate, the_same_seed_gives_the_same_run_and_another_seed_another)
+{
+    scenario_t s = small(1);
+    s.length_ms = 4000;
+    verdict_t one, two, other;
+    simulate(&s, 77, NULL, &one);
+    simulate(&s, 77, NULL, &two);
+    simulate(&s, 78, NULL, &other);
+    cr_assert_eq(one.hash, two.hash);
+    cr_assert_neq(one.hash, other.hash);
+    ASSERT_NO_LEAKS();
+}
+
+// Else the checks above check nothing.
+Test(simulate, canary_answers_before_the_sync_are_found)
+{
+    scenario_t s = small(1);
+    s.canary_ack_before_sync = true;
+    s.faults = (config_strings_t){(const char *const[]){"crash"}, 1};
+    verdict_t v = {.broken = ""};
+    for (uint64_t seed = 1; seed <= CANARY_SEEDS_MAX && !v.broken[0]; seed++)
+        simulate(&s, seed, NULL, &v);
+    cr_assert_neq(v.broken[0], 0, "not within %d seeds", CANARY_SEEDS_MAX);
+}
+
+Test(simulate, the_standard_scenario_is_what_its_file_says)
+{
+    CLEANUP(free_charp) char *text = NULL;
+    size_t len;
+    why_t why;
+    const char *file = SOURCE_DIR "/configs/scenarios/standard.yaml";
+    cr_assert_eq(config_load_file(file, &text, &len, &why), ERR_OK, "%s", why.text);
+    scenario_t read = {0};
+    arena_t arena = {0};
+    cr_assert_eq(config_read(&arena, file, text, len, "Scenario", scenario_config, &read, &why),
+                 ERR_OK, "%s", why.text);
+    cr_assert_eq(scenario_check(&read, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(read.faults.len, scenario_standard.faults.len);
+    read.faults = scenario_standard.faults;
+    cr_assert_eq(memcmp(&read, &scenario_standard, sizeof read), 0);
+    read.masters = 2;
+    cr_assert_eq(scenario_check(&read, &why), ERR_INVALID);
+    arena_done(&arena);
+}
