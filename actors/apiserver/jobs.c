@@ -11,7 +11,8 @@
 // for the next, since its answer may be older than they are.
 //
 // A transaction whose outcome is unknown (the store went away) is asked again, safely: if the
-// object now holds exactly the bytes that were to be written, it was ours.
+// object now holds exactly the bytes that were to be written, it was ours; and if it bears the uid
+// that was to be created, too, whoever has changed it since.
 #include "actors/apiserver/actors.h"
 #include "actors/apiserver/decide.h"
 #include "actors/apiserver/server.h"
@@ -483,11 +484,21 @@ static bool finish_packed(actor_t *me, job_t *job, int64_t revision) {
     return true;
 }
 
+static bytes_t uid_of(const blob_t *value) {
+    enum { OBJECT_METADATA = 1, METADATA_UID = 5 };
+    bytes_t packed = object_stored_packed(blob_bytes(value));
+    return packed_at(packed_at(packed, OBJECT_METADATA), METADATA_UID);
+}
+
 // After an unknown outcome: does the store hold what we were writing?
 static bool was_carried_out(const job_t *job) {
     if (!job->is_unknown || !job->value || !job->fresh.is_known) return false;
     if (job->outcome == API__OUTCOME__DELETED) return !job->fresh.exists;
-    return job->fresh.exists && bytes_eq(blob_bytes(job->fresh.value), blob_bytes(job->value));
+    if (!job->fresh.exists) return false;
+    if (bytes_eq(blob_bytes(job->fresh.value), blob_bytes(job->value))) return true;
+    bytes_t uid = uid_of(job->value);
+    return job->outcome == API__OUTCOME__CREATED && uid.len &&
+           bytes_eq(uid_of(job->fresh.value), uid);
 }
 
 static bool wait_for_lease(actor_t *me, job_t *job, const request_t *r) {
@@ -530,6 +541,10 @@ static void run_request(actor_t *me, job_t *job) {
     actor_set_trace(me, job->trace_id);
     if (!read_request(me, job, &r) || wait_for_lease(me, job, &r)) return;
     if (was_carried_out(job)) {
+        if (job->fresh.exists) { // as it is at this revision
+            blob_unref(&job->value);
+            job->value = blob_ref(job->fresh.value);
+        }
         finish_write(me, job, &r, job->fresh.revision);
         return;
     }
