@@ -92,6 +92,7 @@ static err_t run(const simulate_options_t *o, arena_t *arena, why_t *why) {
             print_progress((size_t)i + 1, &all, begun_us);
         }
         if (last && isatty(STDERR_FILENO)) fputc('\n', stderr);
+        fflush(stdout); // a soak that is broken off has said what it saw
         if (one.broken[0])
             return why_set(why, ERR_INTERNAL, "seed %llu: %s\nagain: %s", (unsigned long long)seed,
                            one.broken, replay(arena, o, seed));
