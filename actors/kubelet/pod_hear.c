@@ -67,12 +67,14 @@ static container_state_t state_of(Cri__ContainerState s) {
 }
 
 // The call that started it ended with its caller (ours, or containerd's own death): it never ran.
-// "task … already exists" is what a start says that finds the remains of another one.
+// "task … already exists" is what a start says that finds the remains of another one, "signal:
+// killed" one whose shim was being started when its caller went.
 static bool is_cut_off(const Cri__ContainerStatus *s) {
     if (s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED || s->started_at) return false;
     if (!streq(or_empty(s->reason), "StartError")) return true; // swept up by a new containerd
     const char *message = or_empty(s->message);
-    return strstr(message, "context canceled") || has_suffix(message, ": already exists");
+    return strstr(message, "context canceled") || has_suffix(message, ": already exists") ||
+           (strstr(message, "failed to start shim") && strstr(message, ": signal: killed"));
 }
 
 // An end that was told and does not show yet; under load, or while its output is drained, for long.
