@@ -349,6 +349,12 @@ static void on_write(actor_t *me, const message_t *msg, const void *body) {
     }
 }
 
+static void on_full(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskFull *request = body;
+    if (request->session == self->session && !self->failed) set_full(me, or_empty(request->why));
+}
+
 static void on_cut(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
     const Raftpb__DiskCut *request = body;
@@ -483,6 +489,7 @@ static const handler_t handlers[] = {
     {&raftpb__disk_read__descriptor, on_read, "store"},
     {&raftpb__disk_write__descriptor, on_write, "store"},
     {&raftpb__disk_cut__descriptor, on_cut, "store"},
+    {&raftpb__disk_full__descriptor, on_full, "store"},
     {0},
 };
 

@@ -12,7 +12,8 @@
 // what it lets through; a write that finds no room waits, unacknowledged. Looked at again every
 // DISK_LOOK_MS until the reserve can be made anew: then all goes on.
 //
-// Accepts from its store: DiskRecover, DiskRestart, DiskRead (asks), DiskWrite, DiskCut (tells).
+// Accepts from its store: DiskRecover, DiskRestart, DiskRead (asks), DiskWrite, DiskCut,
+// DiskFull (tells).
 // Tells its store: DiskSynced, DiskSpace, DiskFailed.
 #pragma once
 #include "runtime/actor/kit.h"

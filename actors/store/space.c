@@ -34,13 +34,14 @@ void store_on_disk_space(actor_t *me, const message_t *msg, const void *body) {
 
 bool store_has_space(actor_t *me, bool shrinks, why_t *why) {
     store_t *s = actor_state(me);
-    if (!s->disk_space.full) return true;
+    if (!s->disk_space.full && !s->disk_space.stalled) return true;
     if (shrinks && s->disk_space.log_room > s->proposal_bytes + s->entries.waiting_bytes)
         return true;
     (void)why_set(why, ERR_DISK_FULL,
                   "no space left on the disk of %s (%s): %s; make room on it and writes go on by "
                   "themselves",
-                  or_empty(s->args->data_dir), s->disk_space.why,
+                  or_empty(s->args->data_dir),
+                  s->disk_space.full ? s->disk_space.why : "the database waits for room",
                   shrinks ? "the log has no room even for deletes"
                           : "writes are refused, reads and deletes go on");
     return false;
@@ -50,11 +51,15 @@ bool store_has_space(actor_t *me, bool shrinks, why_t *why) {
 bool store_stalls(actor_t *me, err_t err, const char *why) {
     store_t *s = actor_state(me);
     if (err != ERR_DISK_FULL) return false;
-    if (!s->disk_space.stalled)
-        log_error(actor_address(me), "the database has no room, the log keeps what it lacks: %s",
-                  why);
-    s->disk_space.stalled = true;
     actor_timer(me, TIMER_STALLED, STALL_RETRY_MS);
+    if (s->disk_space.stalled) return true;
+    s->disk_space.stalled = true;
+    log_error(actor_address(me), "the database has no room, the log keeps what it lacks: %s", why);
+    // The reserve is what it may go on with; while nothing is written, nobody else looks.
+    Raftpb__DiskFull body = PROTOBUF_C_MESSAGE_INIT(&raftpb__disk_full__descriptor);
+    body.session = actor_incarnation(me);
+    body.why = why;
+    actor_tell(me, s->disk, &body.base);
     return true;
 }
 

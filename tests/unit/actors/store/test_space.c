@@ -104,6 +104,11 @@ static err_t get(world_t *w, int number, bool *ret_there) {
     return err;
 }
 
+static bool has_reserve(world_t *w) {
+    CLEANUP(file_close) file_t *file = NULL;
+    return files_open(w->files, "/data/reserve", FILE_OPEN_READ, &file, NULL) == ERR_OK;
+}
+
 // Does `status` show an alarm with these words?
 static bool has_alarm(world_t *w, const char *words) {
     Store__StatusRequest request = {PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor)};
@@ -153,11 +158,16 @@ Test(store_space, a_full_database_keeps_what_it_cannot_write_until_there_is_room
     bool there;
     world_open(&w);
     kv_is_full = true;
+    cr_assert(has_reserve(&w));
     cr_assert_eq(put(&w, 1), ERR_OK); // the log has it
     cr_assert(has_alarm(&w, "the database waits"));
+    cr_assert_not(has_reserve(&w));                // it is what the database may go on with
     cr_assert_eq(get(&w, 1, &there), ERR_TIMEOUT); // and nobody reads around it
+    cr_assert_eq(put(&w, 2), ERR_DISK_FULL);
     kv_is_full = false;
-    sim_run_for(w.sim, 500);
+    sim_run_for(w.sim, DISK_LOOK_MS + 500);
+    cr_assert(has_reserve(&w));
+    cr_assert_eq(put(&w, 2), ERR_OK, "%s", w.why.text);
     cr_assert_eq(get(&w, 1, &there), ERR_OK);
     cr_assert(there);
     cr_assert_not(has_alarm(&w, "the database waits"));
