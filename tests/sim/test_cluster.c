@@ -77,6 +77,21 @@ Test(cluster, a_service_finds_its_pods_and_then_nothing_moves)
     ASSERT_NO_LEAKS();
 }
 
+// The answer of the store is lost, and the controller has changed the object before it is asked
+// again: it is its own creation that the API server finds.
+Test(cluster, a_creation_whose_answer_was_lost_does_not_collide_with_itself)
+{
+    api_rig_t *rig = cluster_new(4, 1);
+    sim_run_for(rig->sim, 3000);
+    fake_store_lose_answers(rig->store, 1);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    cr_assert_str_eq(rig_field(rig, "metadata.annotations[deployment.kubernetes.io/revision]"), "1",
+                     "changed meanwhile: else this tests nothing");
+    cluster_expect_ready(rig, "web", 2);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
 // Whoever is killed, whenever: what is wished for comes about, and no pod runs twice.
 static void storm(uint64_t seed, uint64_t *ret_hash) {
     api_rig_t *rig = cluster_new(seed, 3);
