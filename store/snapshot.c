@@ -1,7 +1,7 @@
 #include "store/snapshot.h"
 #include "runtime/api/msg.h"
 #include "runtime/base/hash.h"
-#include <endian.h>
+#include "runtime/base/le.h"
 
 enum { CHUNK_DATA = 1, CHUNK_END = 2, END_BYTES = 16 };
 static const char magic[8] = {'T', 'R', 'O', 'U', 'P', 'S', 'N', 'P'};
@@ -22,32 +22,12 @@ struct snapshot_reader {
     snapshot_tally_t tally;
 };
 
-// ---- numbers ------------------------------------------------------------------------------------
-static void put32(uint8_t *to, uint32_t value) {
-    value = htole32(value);
-    memcpy(to, &value, sizeof value);
-}
-static void put64(uint8_t *to, uint64_t value) {
-    value = htole64(value);
-    memcpy(to, &value, sizeof value);
-}
-static uint32_t get32(const uint8_t *from) {
-    uint32_t value;
-    memcpy(&value, from, sizeof value);
-    return le32toh(value);
-}
-static uint64_t get64(const uint8_t *from) {
-    uint64_t value;
-    memcpy(&value, from, sizeof value);
-    return le64toh(value);
-}
-
 static uint32_t header_crc(const uint8_t *header) {
     return hash_crc32c(hash_crc32c(0, header, 12), header + 16, SNAPSHOT_HEADER_BYTES - 16);
 }
 static uint32_t chunk_crc(const uint8_t *chunk, uint32_t number, size_t body_len) {
     uint8_t seed[4];
-    put32(seed, number);
+    le_put32(seed, number);
     return hash_crc32c(hash_crc32c(0, seed, sizeof seed), chunk + 4,
                        SNAPSHOT_CHUNK_HEADER_BYTES - 4 + body_len);
 }
@@ -62,10 +42,10 @@ static err_t append(snapshot_writer_t *w, const uint8_t *at, size_t len, why_t *
 // `chunk` has room for the header in front of its body.
 static err_t append_chunk(snapshot_writer_t *w, uint8_t *chunk, uint32_t kind, size_t body_len,
                           why_t *why) {
-    put32(chunk + 4, (uint32_t)body_len);
-    put32(chunk + 8, kind);
-    put32(chunk + 12, 0);
-    put32(chunk, chunk_crc(chunk, w->chunks++, body_len));
+    le_put32(chunk + 4, (uint32_t)body_len);
+    le_put32(chunk + 8, kind);
+    le_put32(chunk + 12, 0);
+    le_put32(chunk, chunk_crc(chunk, w->chunks++, body_len));
     return append(w, chunk, SNAPSHOT_CHUNK_HEADER_BYTES + body_len, why);
 }
 
@@ -81,11 +61,11 @@ err_t snapshot_create(files_t *files, const char *path, const snapshot_header_t 
     w->part = str_printf("%s.part", path);
     uint8_t bytes[SNAPSHOT_HEADER_BYTES] = {0};
     memcpy(bytes, magic, sizeof magic);
-    put32(bytes + 8, SNAPSHOT_VERSION);
-    put64(bytes + 16, header->cluster_id);
-    put64(bytes + 24, (uint64_t)header->revision);
-    put64(bytes + 32, (uint64_t)header->made_ms);
-    put32(bytes + 12, header_crc(bytes));
+    le_put32(bytes + 8, SNAPSHOT_VERSION);
+    le_put64(bytes + 16, header->cluster_id);
+    le_put64(bytes + 24, (uint64_t)header->revision);
+    le_put64(bytes + 32, (uint64_t)header->made_ms);
+    le_put32(bytes + 12, header_crc(bytes));
     (void)!files_remove(files, w->part, NULL); // of an earlier try
     err_t err = files_open(files, w->part, FILE_OPEN_CREATE, &w->file, why);
     if (err == ERR_OK) err = append(w, bytes, sizeof bytes, why);
@@ -113,8 +93,8 @@ err_t snapshot_add(snapshot_writer_t *w, const Store__SnapshotChunk *chunk, why_
 
 err_t snapshot_finish(snapshot_writer_t *w, why_t *why) {
     uint8_t end[SNAPSHOT_CHUNK_HEADER_BYTES + END_BYTES];
-    put64(end + SNAPSHOT_CHUNK_HEADER_BYTES, w->tally.keys);
-    put64(end + SNAPSHOT_CHUNK_HEADER_BYTES + 8, w->tally.leases);
+    le_put64(end + SNAPSHOT_CHUNK_HEADER_BYTES, w->tally.keys);
+    le_put64(end + SNAPSHOT_CHUNK_HEADER_BYTES + 8, w->tally.leases);
     err_t err = append_chunk(w, end, CHUNK_END, END_BYTES, why);
     if (err == ERR_OK) err = file_sync(w->file, why);
     if (err == ERR_OK) err = files_rename(w->files, w->part, w->path, why);
@@ -159,14 +139,14 @@ static err_t read_header(snapshot_reader_t *r, why_t *why) {
     if (err != ERR_OK) return err;
     if (memcmp(bytes, magic, sizeof magic) != 0)
         return why_set(why, ERR_CORRUPT, "%s is not a snapshot of a store", file_path(r->file));
-    if (get32(bytes + 12) != header_crc(bytes))
+    if (le_get32(bytes + 12) != header_crc(bytes))
         return corrupt(r, "the header's checksum is wrong", why);
-    if (get32(bytes + 8) != SNAPSHOT_VERSION)
+    if (le_get32(bytes + 8) != SNAPSHOT_VERSION)
         return why_set(why, ERR_UNSUPPORTED, "%s: snapshot format %u, this program knows %d",
-                       file_path(r->file), get32(bytes + 8), SNAPSHOT_VERSION);
-    r->header = (snapshot_header_t){.cluster_id = get64(bytes + 16),
-                                    .revision = (int64_t)get64(bytes + 24),
-                                    .made_ms = (int64_t)get64(bytes + 32)};
+                       file_path(r->file), le_get32(bytes + 8), SNAPSHOT_VERSION);
+    r->header = (snapshot_header_t){.cluster_id = le_get64(bytes + 16),
+                                    .revision = (int64_t)le_get64(bytes + 24),
+                                    .made_ms = (int64_t)le_get64(bytes + 32)};
     if (r->header.revision < 0) return corrupt(r, "a negative revision", why);
     r->offset = sizeof bytes;
     return ERR_OK;
@@ -186,7 +166,8 @@ err_t snapshot_open(files_t *files, const char *path, snapshot_reader_t **ret_re
 
 // Is what the end mark says what was read, and is there nothing behind it?
 static err_t check_end(const snapshot_reader_t *r, const uint8_t *body, size_t len, why_t *why) {
-    if (len != END_BYTES || get64(body) != r->tally.keys || get64(body + 8) != r->tally.leases)
+    if (len != END_BYTES || le_get64(body) != r->tally.keys ||
+        le_get64(body + 8) != r->tally.leases)
         return corrupt(r, "the end mark tells of other keys than there were", why);
     if (r->offset + SNAPSHOT_CHUNK_HEADER_BYTES + len != r->size)
         return corrupt(r, "there is something behind the end", why);
@@ -214,15 +195,15 @@ err_t snapshot_next(snapshot_reader_t *r, arena_t *arena, Store__SnapshotChunk *
     uint8_t head[SNAPSHOT_CHUNK_HEADER_BYTES];
     err_t err = read_exactly(r, head, sizeof head, why);
     if (err != ERR_OK) return err;
-    size_t len = get32(head + 4);
+    size_t len = le_get32(head + 4);
     if (len > SNAPSHOT_CHUNK_BYTES_MAX || len > r->size - r->offset)
         return corrupt(r, "a chunk longer than the rest of the file", why);
     uint8_t *chunk = mem_new(sizeof head + len);
     err = read_exactly(r, chunk, sizeof head + len, why);
-    if (err == ERR_OK && get32(chunk) != chunk_crc(chunk, r->chunks, len))
+    if (err == ERR_OK && le_get32(chunk) != chunk_crc(chunk, r->chunks, len))
         err = corrupt(r, "the chunk's checksum is wrong", why);
     if (err == ERR_OK)
-        err = take_chunk(r, arena, get32(chunk + 8), chunk + sizeof head, len, ret_chunk, why);
+        err = take_chunk(r, arena, le_get32(chunk + 8), chunk + sizeof head, len, ret_chunk, why);
     free(chunk);
     r->chunks++;
     return err;
