@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every actor a process of its own, over ipc: each is killed in turn, and nothing is lost. And who may
-# use the command line's socket.
+# Every actor a process of its own, over ipc, or with LINKS=tcp over tcp with a CURVE key each: each is
+# killed in turn, and nothing is lost. And who may use the command line's socket.
 . "$(dirname "$0")/lab.sh"
 lab_new
 host_add m1 11
@@ -8,9 +8,18 @@ images || exit 1
 CTL_HOST=m1 IP=${IP_OF[m1]} SOCKET=$WORK/m1/run/troupe.sock
 chmod 711 "$WORK"   # the socket's own owner and mode decide, not the test's folder
 
+placement=(up --processes)
+if [ "${LINKS:-ipc}" = tcp ]; then
+    placement=(run -f "$here/configs/all-in-one-processes-tcp.yaml")
+    mkdir -p "$WORK/m1/config/keys/allowed"
+    for process in disk store apiserver controllers scheduler kubelet proxy; do
+        "$BIN/troupe" keys "$process" --dir "$WORK/m1/config/keys" > /dev/null
+        cp "$WORK/m1/config/keys/$process.cert" "$WORK/m1/config/keys/allowed/"
+    done
+fi
 # As after `sudo troupe up` by user 1234.
 up() {
-    on m1 env SUDO_UID=1234 SUDO_GID=1234 "$BIN/troupe" up --processes -d --data "$WORK/m1/data" \
+    on m1 env SUDO_UID=1234 SUDO_GID=1234 "$BIN/troupe" "${placement[@]}" -d --data "$WORK/m1/data" \
         --run-dir "$WORK/m1/run" --config-dir "$WORK/m1/config" --node m1 --node-ip "$IP"
 }
 printf 'kind: Kubelet\ncgroupRoot: /%s-m1\n' "$LAB" > "$WORK/m1/config/kubelet.yaml"
@@ -19,7 +28,7 @@ runs() { [ "$(ctl get pods -l app=box --no-headers | grep -c ' 1/1 *Running ')" 
 pid_of() { on m1 pgrep -f "troupe actor-process .*--process $1 " | head -1; }
 log() { cat "$WORK/m1/data/troupe.log"; }
 
-check "troupe up --processes starts a cluster" up
+check "troupe ${placement[0]} starts a cluster over ${LINKS:-ipc}" up
 until_true 20 is_ready > /dev/null && ok "the node is Ready" || { not_ok "the node is Ready"; log | tail -n 30 | sed 's/^/#   /'; }
 check_text "it is seven processes and their parent" "^8$" "$(on m1 pgrep -c '^troupe|^exe')"
 
