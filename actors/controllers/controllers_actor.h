@@ -9,11 +9,10 @@
 #include "runtime/io/config.h"
 
 typedef struct {
-    const char *pod_range;        // "10.244.0.0/16": cut into one range per node
-    int64_t node_range_bits;      // 24: mask of a node's range
-    int64_t node_silent_after_ms; // 800: a node not heard for so long is NotReady
-    int64_t
-        node_unheard_after_ms; // 1500: a node that no API server has mentioned is given so long
+    const char *pod_range;         // "10.244.0.0/16": cut into one range per node
+    int64_t node_range_bits;       // 24: mask of a node's range
+    int64_t node_silent_after_ms;  // 800: a node not heard for so long is NotReady
+    int64_t node_unheard_after_ms; // 1500: a node that no API server has mentioned is given so long
     int64_t evictions_per_second_milli; // 0.1/s is 100: nodes whose pods are given up, when many
                                         // are away
     int64_t pod_gc_finished_max;        // 12500: finished pods kept
