@@ -134,20 +134,42 @@ Store__MemberReply *store_member_reply(actor_t *me) {
 }
 
 // ---- wishes -------------------------------------------------------------------------------------
-// Whoever an administrator speaks to: the leader hears of it. Once: what another member passed on
-// is not passed on again.
-static void forward(actor_t *me, const message_t *msg, const ProtobufCMessage *body) {
-    enum { FORWARDS_MAX = 64, FORWARD_TIMEOUT_MS = 10 * 1000 };
+// Once: what another member passed on is not passed on again.
+static bool is_passed_on(const message_t *msg) { return has_prefix(msg->from, "store/"); }
+
+static void pass_on(actor_t *me, const message_t *msg, const ProtobufCMessage *body,
+                    const member_t *to, int64_t timeout_ms) {
+    enum { FORWARDS_MAX = 64 };
     store_t *s = actor_state(me);
-    const member_t *leader = store_member(s, raft_leader(s->raft));
-    if (!leader || s->is_removed || has_prefix(msg->from, "store/") ||
-        s->forwards.len >= FORWARDS_MAX) {
-        store_refuse_follower(me, msg);
+    if (s->forwards.len >= FORWARDS_MAX) {
+        actor_fail(me, msg, ERR_OVERLOADED, "too many requests wait for other members");
         return;
     }
-    uint64_t ask = actor_ask_blob(me, leader->address, body->descriptor, msg->body,
-                                  FORWARD_TIMEOUT_MS, TAG_FORWARD);
+    uint64_t ask =
+        actor_ask_blob(me, to->address, body->descriptor, msg->body, timeout_ms, TAG_FORWARD);
     vec_push(&s->forwards, ((forward_t){ask, actor_keep_caller(me, msg)}));
+}
+
+// Whoever an administrator speaks to: the leader hears of it.
+void store_pass_to_leader(actor_t *me, const message_t *msg, const ProtobufCMessage *body) {
+    enum { LEADER_TIMEOUT_MS = 10 * 1000 };
+    store_t *s = actor_state(me);
+    const member_t *leader = store_member(s, raft_leader(s->raft));
+    if (!leader || s->is_removed || is_passed_on(msg))
+        store_refuse_follower(me, msg);
+    else
+        pass_on(me, msg, body, leader, LEADER_TIMEOUT_MS);
+}
+
+// A member that hangs must not keep who asks for all of them waiting for long.
+void store_pass_to_member(actor_t *me, const message_t *msg, const ProtobufCMessage *body,
+                          const char *name) {
+    enum { MEMBER_TIMEOUT_MS = 2 * 1000 };
+    const member_t *member = store_member(actor_state(me), store_member_id(name));
+    if (!member || is_passed_on(msg))
+        actor_fail(me, msg, ERR_NOT_FOUND, "there is no such member");
+    else
+        pass_on(me, msg, body, member, MEMBER_TIMEOUT_MS);
 }
 
 static caller_t *take_forward(store_t *s, uint64_t ask) {
@@ -162,7 +184,8 @@ static caller_t *take_forward(store_t *s, uint64_t ask) {
 
 void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body) {
     caller_t *caller = take_forward(actor_state(me), msg->in_reply_to);
-    if (caller) caller_reply(me, &caller, body);
+    if (caller)
+        caller_reply_blob(me, &caller, ((const ProtobufCMessage *)body)->descriptor, msg->body);
 }
 
 void store_on_forward_failed(actor_t *me, const message_t *msg, const Actor__Failure *failure) {
@@ -176,7 +199,7 @@ static bool may_change(actor_t *me, const message_t *msg, const void *body) {
     if (s->phase != STORE_RUNNING || s->stopping)
         actor_fail(me, msg, ERR_UNAVAILABLE, "the store is starting");
     else if (!s->led)
-        forward(me, msg, body);
+        store_pass_to_leader(me, msg, body);
     else
         return true;
     return false;

@@ -87,8 +87,17 @@ static void on_txn(actor_t *me, const message_t *msg, const void *body) {
         store_propose(me, MACHINE_TXN, blob_ref(msg->body), actor_keep_caller(me, msg));
 }
 
+// API servers look for the leader themselves; people ask whom they reach.
+static bool admit_read(actor_t *me, const message_t *msg, const void *body) {
+    store_t *s = actor_state(me);
+    bool passes = s->phase == STORE_RUNNING && !s->stopping && !s->led;
+    if (!passes || !has_prefix(msg->from, "admin/")) return admit(me, msg);
+    store_pass_to_leader(me, msg, body);
+    return false;
+}
+
 static void on_range(actor_t *me, const message_t *msg, const void *body) {
-    if (!admit(me, msg)) return;
+    if (!admit_read(me, msg, body)) return;
     why_t why;
     err_t err = mvcc_check_range(body, &why);
     if (err != ERR_OK)
@@ -128,7 +137,7 @@ static void on_lease_keep_alive(actor_t *me, const message_t *msg, const void *b
 }
 
 static void on_lease_query(actor_t *me, const message_t *msg, const void *body) {
-    if (admit(me, msg)) take_read(me, msg, &store__lease_query__descriptor);
+    if (admit_read(me, msg, body)) take_read(me, msg, &store__lease_query__descriptor);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -148,6 +157,11 @@ static void fill_sync_times(actor_t *me, Store__StatusReply *reply) {
 
 static void on_status(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
+    const Store__StatusRequest *request = body;
+    if (!is_empty(request->member) && !streq(request->member, s->args->member)) {
+        store_pass_to_member(me, msg, body, request->member);
+        return;
+    }
     Store__StatusReply *reply =
         MSG_NEW(actor_arena(me), Store__StatusReply, store__status_reply__descriptor);
     const meta_t *meta = mvcc_meta(s->mvcc);
@@ -286,24 +300,27 @@ static void stop(actor_t *me) {
 }
 
 #define CLIENTS "apiserver admin"
-#define ADMINS  "admin cli store" // or another member passes it on
+#define ADMINS  "admin cli store" // "store": another member passes on what it was asked
 static const handler_t handlers[] = {
     {&store__txn_request__descriptor, on_txn, CLIENTS},
-    {&store__range_request__descriptor, on_range, CLIENTS},
+    {&store__range_request__descriptor, on_range, CLIENTS " store"},
     {&store__watch_request__descriptor, store_on_watch, CLIENTS},
     {&store__watch_progress__descriptor, store_on_watch_progress, CLIENTS},
     {&store__compact_request__descriptor, on_compact, CLIENTS},
     {&store__lease_grant__descriptor, on_lease_grant, CLIENTS},
     {&store__lease_keep_alive__descriptor, on_lease_keep_alive, CLIENTS},
     {&store__lease_revoke__descriptor, on_lease_revoke, CLIENTS},
-    {&store__lease_query__descriptor, on_lease_query, CLIENTS},
-    {&store__status_request__descriptor, on_status, CLIENTS " cli"},
+    {&store__lease_query__descriptor, on_lease_query, CLIENTS " store"},
+    {&store__status_request__descriptor, on_status, CLIENTS " cli store"},
     {&store__member_list__descriptor, store_on_member_list, ADMINS},
     {&store__member_add__descriptor, store_on_member_add, ADMINS},
     {&store__member_promote__descriptor, store_on_member_promote, ADMINS},
     {&store__member_remove__descriptor, store_on_member_remove, ADMINS},
     {&store__leader_transfer__descriptor, store_on_transfer, ADMINS},
     {&store__member_reply__descriptor, store_on_forward_reply, "store"},
+    {&store__range_reply__descriptor, store_on_forward_reply, "store"},
+    {&store__lease_reply__descriptor, store_on_forward_reply, "store"},
+    {&store__status_reply__descriptor, store_on_forward_reply, "store"},
     {&raftpb__message__descriptor, store_on_message, "store", .control = true,
      .bears_reorder = true},
     {&raftpb__append__descriptor, store_on_append, "store", .bears_reorder = true},

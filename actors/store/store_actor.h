@@ -10,8 +10,10 @@
 //
 // Accepts (from "apiserver", "admin"): store.TxnRequest, RangeRequest, WatchRequest (a stream),
 // CompactRequest, LeaseGrant, LeaseKeepAlive, LeaseRevoke, LeaseQuery; StatusRequest also from
-// "cli". Errors: ERR_NOT_LEADER, ERR_UNAVAILABLE (no leader yet), ERR_INVALID, ERR_TOO_LARGE,
-// ERR_OVERLOADED, and what the state machine refuses with (store/mvcc/mvcc.h).
+// "cli". A RangeRequest or LeaseQuery of an administrator and any wish about members may be sent to
+// any member: who does not lead passes it on. Errors: ERR_NOT_LEADER, ERR_UNAVAILABLE (no leader
+// yet), ERR_INVALID, ERR_TOO_LARGE, ERR_OVERLOADED, and what the state machine refuses with
+// (store/mvcc/mvcc.h).
 #pragma once
 #include "runtime/actor/kit.h"
 #include "runtime/io/config.h"

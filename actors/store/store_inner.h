@@ -40,7 +40,7 @@ typedef struct {
     raft_term_t term;
 } snapshot_in_t;
 
-// An administrator's wish that this member passed on to the leader.
+// An administrator's request that this member passed on to another.
 typedef struct {
     uint64_t ask;
     caller_t *caller; // owned
@@ -211,6 +211,10 @@ void store_on_member_list(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_add(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_promote(actor_t *me, const message_t *msg, const void *body);
 void store_on_member_remove(actor_t *me, const message_t *msg, const void *body);
+// An administrator's request, to who leads or to whom it names; the answer goes back to who asked.
+void store_pass_to_leader(actor_t *me, const message_t *msg, const ProtobufCMessage *body);
+void store_pass_to_member(actor_t *me, const message_t *msg, const ProtobufCMessage *body,
+                          const char *name);
 void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body);
 void store_on_forward_failed(actor_t *me, const message_t *msg, const Actor__Failure *failure);
 void store_on_transfer(actor_t *me, const message_t *msg, const void *body);

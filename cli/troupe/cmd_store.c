@@ -26,7 +26,7 @@ static void print_member(arena_t *arena, const Store__StatusReply *s) {
     for (size_t i = 0; i < s->n_alarms; i++) printf("  ALARM       %s\n", s->alarms[i]);
 }
 
-// Each member that is linked to the process asked, then what the leader knows of all.
+// Each member, through the one that this machine reaches; then what the leader knows of all.
 static err_t print_all(client_t *client, arena_t *arena, why_t *why) {
     Store__MemberList list = PROTOBUF_C_MESSAGE_INIT(&store__member_list__descriptor);
     Store__StatusRequest request = PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor);
@@ -35,12 +35,12 @@ static err_t print_all(client_t *client, arena_t *arena, why_t *why) {
                           (void **)&members, why);
     if (err != ERR_OK) return err;
     for (size_t i = 0; i < members->n_members; i++) {
-        const char *to = arena_printf(arena, "store/%s", members->members[i]->member);
+        request.member = members->members[i]->member;
         Store__StatusReply *status = NULL;
         why_t failed;
-        if (store_ask(client, arena, to, &request.base, &store__status_reply__descriptor,
+        if (store_ask(client, arena, "store", &request.base, &store__status_reply__descriptor,
                       (void **)&status, &failed))
-            printf("%s\n  not asked   %s\n", members->members[i]->member, failed.text);
+            printf("%s\n  no answer   %s\n", request.member, failed.text);
         else
             print_member(arena, status);
     }

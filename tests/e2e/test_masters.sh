@@ -52,6 +52,13 @@ first=$(leader)
 [ -n "$first" ] && ok "the masters have one leader: ${NODE[$first]}" || not_ok "the masters have one leader"
 for h in "${MASTERS[@]}"; do check "troupectl works through ${NODE[$h]}" ctl_on "$h" get nodes; done
 
+# Whichever member is asked: one socket is enough to save all and to see all.
+for h in "${MASTERS[@]}"; do
+    check_text "a snapshot is saved through ${NODE[$h]}" 'revision [0-9]+, [0-9]+ keys' "$(troupe "$h" snapshot save "$WORK/$h.snap" --run-dir "$WORK/$h/run" --data "$WORK/$h/data" 2>&1)"
+    troupe "$h" store status --run-dir "$WORK/$h/run" --data "$WORK/$h/data" > "$WORK/status" 2>&1
+    [ "$(grep -c 'sync  *p50' "$WORK/status")" = 3 ] && [ "$(grep -c ', leads$' "$WORK/status")" = 1 ] && ok "${NODE[$h]} shows the status of all three" || { not_ok "${NODE[$h]} shows the status of all three"; sed 's/^/#   /' "$WORK/status"; }
+done
+
 # ---- a writer ---------------------------------------------------------------------------------------------
 put() { # HOST NAME
     printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n' "$2" > "$WORK/put.yaml"

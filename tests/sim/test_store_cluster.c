@@ -751,6 +751,56 @@ static size_t leader_of(world_t *w) {
     return found;
 }
 
+// People ask whom they reach; an API server is told to look for the leader itself.
+Test(store_cluster, an_administrator_may_ask_any_member)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    world_t w;
+    world_open(&w, 11, 3, false);
+    world_fill(&w);
+    sim_run_for(w.sim, 1000);
+    Store__RangeRequest range = {.base =
+                                     PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
+    Store__LeaseQuery leases = {.base = PROTOBUF_C_MESSAGE_INIT(&store__lease_query__descriptor)};
+    Store__StatusRequest status = {.base =
+                                       PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor)};
+    range.key = data("k");
+    range.range_end = data("l");
+    size_t leader = leader_of(&w);
+    arena_t arena = {0};
+    why_t why;
+    for (size_t i = 0; i < w.members; i++) {
+        Store__RangeReply *keys = NULL;
+        int64_t least = w.acked;
+        cr_assert_eq(sim_ask(w.sim, "admin/a", stores[i], &range.base, 1000, &arena,
+                             &store__range_reply__descriptor, (void **)&keys, &why),
+                     ERR_OK, "%s: %s", names[i], why.text);
+        cr_assert(keys->revision >= least && keys->n_kvs == KEYS);
+        void *reply;
+        cr_assert_eq(sim_ask(w.sim, "admin/a", stores[i], &leases.base, 1000, &arena,
+                             &store__lease_reply__descriptor, &reply, &why),
+                     ERR_OK, "%s: %s", names[i], why.text);
+        cr_assert_eq(sim_ask(w.sim, "apiserver/a", stores[i], &range.base, 1000, &arena,
+                             &store__range_reply__descriptor, &reply, &why),
+                     i == leader ? ERR_OK : ERR_NOT_LEADER);
+        for (size_t j = 0; j < w.members; j++) {
+            Store__StatusReply *of = NULL;
+            status.member = names[j];
+            cr_assert_eq(sim_ask(w.sim, "admin/a", stores[i], &status.base, 1000, &arena,
+                                 &store__status_reply__descriptor, (void **)&of, &why),
+                         ERR_OK, "%s of %s: %s", names[i], names[j], why.text);
+            cr_assert_str_eq(of->member, names[j]);
+        }
+        status.member = "m9";
+        cr_assert_eq(sim_ask(w.sim, "admin/a", stores[i], &status.base, 1000, &arena,
+                             &store__status_reply__descriptor, &reply, &why),
+                     ERR_NOT_FOUND);
+    }
+    arena_done(&arena);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
 static bool is_acked(void *arg) { return ((world_t *)arg)->acked > 0; }
 
 // How long until something is acknowledged again.
