@@ -8,22 +8,114 @@
 // the stream is away nothing is decided.
 #include "actors/controllers/nodelife_plan.h"
 #include "actors/controllers/rows.h"
+#include "runtime/base/log.h"
 
-enum { MOST_PERCENT = 55, JOIN_PAUSE_MS = 500, UNHEARD_MAX_MS = 10 * 1000 };
+enum { JOIN_PAUSE_MS = 500, UNHEARD_MAX_MS = 10 * 1000 };
+
+typedef enum { VOICE_UNKNOWN, VOICE_HEARD, VOICE_SILENT } voice_t;
+// What is known of a node beside its object.
+typedef struct {
+    voice_t voice;
+    char *zone; // where it is counted; NULL: its object is not known (yet)
+    bool is_ready;
+    bool is_away; // silent or not ready, as it is counted
+    int64_t away_since_ms;
+    bool has_turn; // it may be given up; a write that fails is repeated without another turn
+} life_t;
 
 typedef struct {
-    map_t voices;               // node -> (void *)(VOICE_…)
+    map_t lives;                // node -> life_t *
     int64_t listening_since_ms; // 0: nobody tells
     int64_t joined_ms;          // when a node was last heard for the first time
-    size_t away;                // as of counted_us
-    int64_t counted_us;
-    int64_t repelled_ms; // the last NoExecute while most nodes are away
+    zones_t zones;
+    bool all_are_away; // as it was told
 } state_t;
-enum { VOICE_HEARD = 1, VOICE_SILENT = 2 };
+
+static zone_limits_t limits_of(controller_t *c) {
+    const controllers_args_t *args = controller_args(c);
+    return (zone_limits_t){.rate_milli = args->eviction_rate_milli,
+                           .rate_disrupted_milli = args->eviction_rate_disrupted_milli,
+                           .burst = args->eviction_burst,
+                           .large_zone = args->large_zone,
+                           .unhealthy_percent = args->unhealthy_zone_percent,
+                           .return_ms = args->node_unheard_after_ms};
+}
+
+static life_t *life_of(controller_t *c, const char *node) {
+    map_t *lives = &((state_t *)controller_state(c))->lives;
+    life_t *life = map_get(lives, node);
+    if (!life) {
+        life = NEW(life_t);
+        map_put(lives, node, life);
+    }
+    return life;
+}
+
+static void count(controller_t *c, life_t *life) {
+    bool is_away = life->voice == VOICE_SILENT || !life->is_ready;
+    if (!life->zone || is_away == life->is_away) return;
+    int64_t now_ms = actor_now_ms(controller_actor(c));
+    life->is_away = is_away;
+    life->away_since_ms = now_ms;
+    life->has_turn = false;
+    state_t *state = controller_state(c);
+    zones_count(&state->zones, life->zone, 0, is_away ? 1 : -1, now_ms);
+}
+
+static void leave_zone(controller_t *c, life_t *life) {
+    state_t *state = controller_state(c);
+    if (life->zone)
+        zones_count(&state->zones, life->zone, -1, -life->is_away,
+                    actor_now_ms(controller_actor(c)));
+    free(life->zone);
+    life->zone = NULL;
+}
+
+static void count_node(controller_t *c, const record_t *r) {
+    state_t *state = controller_state(c);
+    life_t *life = life_of(c, r->name);
+    life->is_ready = nodelife_is_ready(RECORD_AS(Core__Node, r));
+    arena_t arena = {0};
+    const char *zone = zone_key(RECORD_AS(Core__Node, r), &arena);
+    if (!life->zone || !streq(life->zone, zone)) {
+        leave_zone(c, life);
+        life->zone = str_dup(zone);
+        zones_count(&state->zones, zone, 1, life->is_away, actor_now_ms(controller_actor(c)));
+    }
+    arena_done(&arena);
+    count(c, life);
+}
+
+static void forget_node(controller_t *c, const char *name) {
+    life_t *life = map_remove(&((state_t *)controller_state(c))->lives, name);
+    if (!life) return;
+    leave_zone(c, life);
+    free(life);
+}
+
+static void touch_all(controller_t *c, int64_t delay_ms) {
+    records_t nodes = informer_all(controller_follow(c, FOLLOWED_NODES));
+    for (size_t i = 0; i < nodes.len; i++) controller_touch_after(c, nodes.at[i]->key, delay_ms);
+}
+
+// After nodes were counted: what that means for those that are not looked at by themselves.
+static void look_at_zones(controller_t *c) {
+    state_t *state = controller_state(c);
+    if (zones_all_are_away(&state->zones) == state->all_are_away) return;
+    state->all_are_away = !state->all_are_away;
+    log_info(actor_address(controller_actor(c)), "%s",
+             state->all_are_away ? "every node is away: no pods are sent away"
+                                 : "some nodes are back");
+    touch_all(c, 0);
+}
 
 static void on_node(void *arg, const record_t *was, const record_t *is) {
     controller_t *c = arg;
-    if (!is) map_remove(&((state_t *)controller_state(c))->voices, was->name);
+    if (is)
+        count_node(c, is);
+    else
+        forget_node(c, was->name);
+    look_at_zones(c);
     const kind_t *kind = followed_kind(FOLLOWED_NODES);
     if (is && !was && controller_leads(c))
         controller_event(c, kind, is->object, EVENT_NORMAL, "RegisteredNode",
@@ -48,37 +140,45 @@ static void start(controller_t *c) {
     informer_subscribe(controller_follow(c, FOLLOWED_PODS), on_pod, c);
 }
 
-static void touch_all(controller_t *c, int64_t delay_ms) {
-    records_t nodes = informer_all(controller_follow(c, FOLLOWED_NODES));
-    for (size_t i = 0; i < nodes.len; i++) controller_touch_after(c, nodes.at[i]->key, delay_ms);
+// What was told before counts no more.
+static void forget_voices(controller_t *c) {
+    map_t *lives = &((state_t *)controller_state(c))->lives;
+    size_t at = 0;
+    const char *name;
+    void *value;
+    while (map_next(lives, &at, &name, &value)) {
+        ((life_t *)value)->voice = VOICE_UNKNOWN;
+        count(c, value);
+    }
 }
 
 static void on_ages(controller_t *c, const Api__NodeAges *ages) {
     state_t *state = controller_state(c);
+    int64_t now_ms = actor_now_ms(controller_actor(c));
     if (!ages) { // the stream begins or ends
-        map_done(&state->voices);
-        state->voices = (map_t){0};
-        state->listening_since_ms =
-            controller_hears_nodes(c) ? actor_now_ms(controller_actor(c)) : 0;
+        forget_voices(c);
+        look_at_zones(c);
+        state->listening_since_ms = controller_hears_nodes(c) ? now_ms : 0;
         if (state->listening_since_ms) touch_all(c, controller_args(c)->node_unheard_after_ms + 1);
         return;
     }
     for (size_t i = 0; i < ages->n_ages; i++) {
-        uintptr_t voice = ages->ages[i]->silent ? VOICE_SILENT : VOICE_HEARD;
-        if (!map_get(&state->voices, ages->ages[i]->node))
-            state->joined_ms = actor_now_ms(controller_actor(c));
-        map_put(&state->voices, ages->ages[i]->node, (void *)voice);
+        life_t *life = life_of(c, ages->ages[i]->node);
+        if (life->voice == VOICE_UNKNOWN) state->joined_ms = now_ms;
+        life->voice = ages->ages[i]->silent ? VOICE_SILENT : VOICE_HEARD;
+        count(c, life);
         controller_touch(c, ages->ages[i]->node);
     }
+    look_at_zones(c);
 }
 
 // False: nothing is known that would allow a decision.
 static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_voice) {
     const state_t *state = controller_state(c);
     if (!state->listening_since_ms) return false;
-    uintptr_t voice = (uintptr_t)map_get(&state->voices, node->name);
+    voice_t voice = life_of(c, node->name)->voice;
     *ret_voice = voice == VOICE_SILENT ? NODE_SILENT : NODE_HEARD;
-    if (voice) return true;
+    if (voice != VOICE_UNKNOWN) return true;
     int64_t now_ms = actor_now_ms(controller_actor(c));
     int64_t since_ms = state->listening_since_ms;
     // A node that registers later has its own time to be heard.
@@ -100,38 +200,23 @@ static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_vo
     return true;
 }
 
-// Nodes that are silent or not ready, counted once a round.
-static size_t count_away(controller_t *c, records_t nodes) {
+// Asked for a turn or not: what may be done about a node that is away. *ret_wait_ms: when to ask
+// again, INT64_MAX: no need to.
+static repel_t repel_of(controller_t *c, life_t *life, bool wants_turn, int64_t *ret_wait_ms) {
     state_t *state = controller_state(c);
-    int64_t now_us = actor_now_us(controller_actor(c));
-    if (state->counted_us == now_us) return state->away;
-    state->counted_us = now_us;
-    state->away = 0;
-    for (size_t i = 0; i < nodes.len; i++) {
-        uintptr_t voice = (uintptr_t)map_get(&state->voices, nodes.at[i]->name);
-        state->away +=
-            voice == VOICE_SILENT || !nodelife_is_ready(RECORD_AS(Core__Node, nodes.at[i]));
+    *ret_wait_ms = INT64_MAX;
+    if (zones_all_are_away(&state->zones)) {
+        life->has_turn = false;
+        return REPEL_OFF;
     }
-    return state->away;
-}
-
-// While most nodes seem to be away the fault is likelier in the middle than in each of them: pods
-// are then sent away slowly, and not at all when every node is away.
-static bool may_repel(controller_t *c, int64_t *ret_wait_ms) {
-    state_t *state = controller_state(c);
-    records_t nodes = informer_all(controller_follow(c, FOLLOWED_NODES));
-    size_t away = count_away(c, nodes);
-    *ret_wait_ms = 1000;
-    if (away == nodes.len) return false;
-    if (away * 100 < nodes.len * MOST_PERCENT) return true;
+    if (life->has_turn) return REPEL_NOW;
+    if (!wants_turn) return REPEL_LATER;
+    zone_limits_t limits = limits_of(c);
     int64_t now_ms = actor_now_ms(controller_actor(c));
-    int64_t pause_ms = 1000 * 1000 / controller_args(c)->evictions_per_second_milli;
-    if (state->repelled_ms && now_ms - state->repelled_ms < pause_ms) {
-        *ret_wait_ms = pause_ms - (now_ms - state->repelled_ms);
-        return false;
-    }
-    state->repelled_ms = now_ms;
-    return true;
+    repel_t repel = zones_repel(&state->zones, life->zone, now_ms - life->away_since_ms, &limits,
+                                now_ms, ret_wait_ms);
+    life->has_turn = repel == REPEL_NOW;
+    return repel;
 }
 
 // ---- effects -----------------------------------------------------------------------------------
@@ -188,12 +273,12 @@ static void sync(controller_t *c, const char *key) {
     view.pods = list;
     view.pods_len = pods.len;
     nodelife_plan_t plan;
+    int64_t wait_ms;
+    view.repel = repel_of(c, life_of(c, r->name), false, &wait_ms);
     nodelife_plan(&view, arena, &plan);
-    int64_t wait_ms = INT64_MAX;
-    if (plan.wants_to_repel && may_repel(c, &wait_ms)) {
-        view.may_repel = true;
+    if (plan.wants_to_repel && !plan.status) {
+        view.repel = repel_of(c, life_of(c, r->name), true, &wait_ms);
         nodelife_plan(&view, arena, &plan);
-        wait_ms = INT64_MAX;
     }
     const kind_t *kind = followed_kind(FOLLOWED_NODES);
     if (plan.became_not_ready)
@@ -213,7 +298,18 @@ static void sync(controller_t *c, const char *key) {
     if (wait_ms < INT64_MAX) controller_touch_after(c, key, wait_ms);
 }
 
-static void stop(controller_t *c) { map_done(&((state_t *)controller_state(c))->voices); }
+static void stop(controller_t *c) {
+    state_t *state = controller_state(c);
+    size_t at = 0;
+    const char *name;
+    void *value;
+    while (map_next(&state->lives, &at, &name, &value)) {
+        free(((life_t *)value)->zone);
+        free(value);
+    }
+    map_done(&state->lives);
+    zones_done(&state->zones);
+}
 
 const controller_def_t nodelife_controller = {
     .name = "node-controller",

@@ -123,7 +123,8 @@ static void plan_taints(const nodelife_view_t *v, arena_t *arena, nodelife_plan_
             continue;
         want_taint(v, arena, plan, key, "NoSchedule");
         if (!streq(condition_taints[i].condition, "Ready")) continue;
-        if (v->may_repel || taint_of(v->node, key, "NoExecute"))
+        bool stands = v->repel == REPEL_LATER && taint_of(v->node, key, "NoExecute");
+        if (v->repel == REPEL_NOW || stands)
             want_taint(v, arena, plan, key, "NoExecute");
         else
             plan->wants_to_repel = true;

@@ -7,9 +7,10 @@
 //      longer
 //        ▲                                  (Ready=False: taint not-ready, the same)
 //        └── the kubelet itself says Ready=True again ──► taints go, evictions are called off
+//
+// When nodes may be given up at all is for nodelife_zones to say.
 #pragma once
-#include "k8s/core_v1.pb-c.h"
-#include "runtime/base/arena.h"
+#include "actors/controllers/nodelife_zones.h"
 #include "runtime/base/text.h"
 
 typedef enum { NODE_HEARD, NODE_SILENT } node_voice_t;
@@ -17,7 +18,7 @@ typedef enum { NODE_HEARD, NODE_SILENT } node_voice_t;
 typedef struct {
     const Core__Node *node;
     node_voice_t voice;
-    bool may_repel;               // NoExecute may be set now (rate, or everything is away)
+    repel_t repel;                // may NoExecute be set now, may it stand?
     const Core__Pod *const *pods; // on this node, sorted by name
     size_t pods_len;
     int64_t now_wall_ms;

@@ -178,6 +178,101 @@ Test(cluster, pods_of_a_dead_node_come_up_elsewhere)
     ASSERT_NO_LEAKS();
 }
 
+// ---- many nodes at once ------------------------------------------------------------------------
+
+static const char *node_name(api_rig_t *rig, int i) {
+    return arena_printf(&rig->arena, "node-%d", i);
+}
+
+static const char *pods_of(api_rig_t *rig) {
+    Api__List all = API__LIST__INIT;
+    Api__Resource resource = rig_resource(rig, "v1", "Pod", "default", "");
+    all.resource = &resource;
+    return rig_list(rig, "v1", "Pod", &all);
+}
+
+static int given_up(api_rig_t *rig, int first, int last) {
+    arena_t arena = {0};
+    int n = 0;
+    for (int i = first; i <= last; i++) {
+        const char *key = arena_printf(&arena, "/registry/nodes/node-%d", i);
+        const Core__Node *node = cluster_stored(rig, &arena, "", "v1", "Node", key);
+        for (size_t t = 0; t < node->spec->n_taints; t++)
+            n += streq(node->spec->taints[t]->effect, "NoExecute");
+    }
+    arena_done(&arena);
+    return n;
+}
+
+Test(cluster, while_most_of_a_small_zone_is_away_its_pods_stay)
+{
+    api_rig_t *rig = cluster_new(20, 6);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "12")), "CREATED");
+    cluster_expect_ready(rig, "web", 12);
+    const char *pods = pods_of(rig);
+    for (int i = 1; i <= 4; i++) sim_crash_process(rig->sim, node_name(rig, i));
+    sim_run_for(rig->sim, 30 * 1000);
+    cr_assert_str_eq(pods_of(rig), pods);
+    cr_assert_eq(given_up(rig, 1, 6), 0);
+    // Two of six are no disruption any more.
+    for (int i = 1; i <= 2; i++) sim_restart_process(rig->sim, node_name(rig, i));
+    cluster_expect_ready(rig, "web", 12);
+    cr_assert_eq(given_up(rig, 3, 4), 2);
+    cr_assert_eq(given_up(rig, 1, 2) + given_up(rig, 5, 6), 0);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+// A zone's power: its nodes are given up, two at once and one every ten seconds.
+Test(cluster, a_zone_that_is_gone_is_emptied_slowly)
+{
+    api_rig_t *rig = cluster_new(21, 8);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "16")), "CREATED");
+    cluster_expect_ready(rig, "web", 16);
+    for (int i = 1; i <= 8; i++)
+        rig_patch(
+            rig, "v1", "Node", "", node_name(rig, i), "", API__PATCH__TYPE__MERGE,
+            arena_printf(&rig->arena,
+                         "{\"metadata\":{\"labels\":{\"topology.kubernetes.io/zone\":\"%s\"}}}",
+                         i <= 4 ? "a" : "b"));
+    sim_run_for(rig->sim, 1000);
+    for (int i = 5; i <= 8; i++) sim_crash_process(rig->sim, node_name(rig, i));
+    sim_run_for(rig->sim, 5 * 1000);
+    cr_assert_eq(given_up(rig, 5, 8), 2);
+    sim_run_for(rig->sim, 10 * 1000);
+    cr_assert_eq(given_up(rig, 5, 8), 3);
+    sim_run_for(rig->sim, 10 * 1000);
+    cr_assert_eq(given_up(rig, 5, 8), 4);
+    cluster_expect_ready(rig, "web", 16);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+// It is we who do not hear: no pod is sent away, and none when the nodes are back one by one.
+Test(cluster, while_every_node_is_silent_no_pod_is_sent_away)
+{
+    api_rig_t *rig = cluster_new(22, 4);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "8")), "CREATED");
+    cluster_expect_ready(rig, "web", 8);
+    const char *pods = pods_of(rig);
+    wish_t wish = {rig, 8};
+    for (int i = 1; i <= 4; i++) {
+        sim_pause(rig->sim, node_name(rig, i), true);
+        sim_run_for(rig->sim, 50);
+    }
+    cr_assert(sim_run_until(rig->sim, is_not_ready, &wish, CLUSTER_DEADLINE_MS));
+    sim_run_for(rig->sim, 20 * 1000);
+    for (int i = 1; i <= 4; i++) {
+        sim_pause(rig->sim, node_name(rig, i), false);
+        sim_run_for(rig->sim, 300);
+    }
+    cluster_expect_ready(rig, "web", 8);
+    cr_assert_str_eq(pods_of(rig), pods);
+    cr_assert_eq(given_up(rig, 1, 4), 0);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
 static bool namespace_is_gone(void *arg) {
     return !fake_store_blob(((api_rig_t *)arg)->store, "/registry/namespaces/team");
 }

@@ -23,50 +23,59 @@ enum { NOW_S = 1000 };
 typedef struct {
     const char *name;
     node_voice_t voice;
-    bool may_repel;
+    repel_t repel;
     const char *node, *pod, *expected;
 } row_t;
 
 static const row_t rows[] = {
-    {"a node that is heard and ready is left alone", NODE_HEARD, true, TRUE_READY, "",
+    {"a node that is heard and ready is left alone", NODE_HEARD, REPEL_NOW, TRUE_READY, "",
      "nothing to do\n"},
-    {"a silent node is of unknown condition and takes no more pods", NODE_SILENT, false, TRUE_READY,
-     "", "not heard any more\ntaints node.kubernetes.io/unreachable:NoSchedule\n"},
-    {"it sends its pods away when that may be", NODE_SILENT, true,
+    {"a silent node is of unknown condition and takes no more pods", NODE_SILENT, REPEL_LATER,
+     TRUE_READY, "", "not heard any more\ntaints node.kubernetes.io/unreachable:NoSchedule\n"},
+    {"it sends its pods away when that may be", NODE_SILENT, REPEL_NOW,
      UNKNOWN_READY TAINT(0, "node.kubernetes.io/unreachable", "NoSchedule"), TOLERATE("300"),
      "taints node.kubernetes.io/unreachable:NoSchedule "
      "node.kubernetes.io/unreachable:NoExecute\nagain in 300000 ms\n"},
-    {"a pod without toleration goes at once", NODE_SILENT, true, UNKNOWN_READY UNREACHABLE_BOTH, "",
-     "evict p\n"},
-    {"a pod that tolerates goes when its time is up", NODE_SILENT, true,
+    {"a pod without toleration goes at once", NODE_SILENT, REPEL_NOW,
+     UNKNOWN_READY UNREACHABLE_BOTH, "", "evict p\n"},
+    {"a pod that tolerates goes when its time is up", NODE_SILENT, REPEL_NOW,
      UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("10"), "evict p\n"},
-    {"and not before", NODE_SILENT, true, UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("11"),
+    {"and not before", NODE_SILENT, REPEL_NOW, UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("11"),
      "again in 1000 ms\n"},
-    {"a pod that tolerates for ever stays", NODE_SILENT, true, UNKNOWN_READY UNREACHABLE_BOTH,
+    {"what had begun goes on while no other node may be given up", NODE_SILENT, REPEL_LATER,
+     UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("10"), "evict p\n"},
+    {"unless every node is away: then it is called off", NODE_SILENT, REPEL_OFF,
+     UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("10") TRUE_READY,
+     "taints node.kubernetes.io/unreachable:NoSchedule\nmark p not ready\n"},
+    {"a taint of people sends pods away even then", NODE_SILENT, REPEL_OFF,
+     UNKNOWN_READY TAINT(0, "mine", "NoExecute")
+         TAINT(1, "node.kubernetes.io/unreachable", "NoSchedule"),
+     "", "evict p\n"},
+    {"a pod that tolerates for ever stays", NODE_SILENT, REPEL_NOW, UNKNOWN_READY UNREACHABLE_BOTH,
      "spec.tolerations[0].operator=Exists;", "nothing to do\n"},
-    {"a pod that leaves already is not sent away again", NODE_SILENT, true,
+    {"a pod that leaves already is not sent away again", NODE_SILENT, REPEL_NOW,
      UNKNOWN_READY UNREACHABLE_BOTH, "metadata.deletionTimestamp=995", "nothing to do\n"},
-    {"nobody vouches for a ready pod on such a node", NODE_SILENT, true,
+    {"nobody vouches for a ready pod on such a node", NODE_SILENT, REPEL_NOW,
      UNKNOWN_READY UNREACHABLE_BOTH, TOLERATE("300") TRUE_READY,
      "mark p not ready\nagain in 290000 ms\n"},
-    {"a node that says itself that it is not ready", NODE_HEARD, false, FALSE_READY, "",
+    {"a node that says itself that it is not ready", NODE_HEARD, REPEL_LATER, FALSE_READY, "",
      "taints node.kubernetes.io/not-ready:NoSchedule\n"},
-    {"back again, its taints go and nobody is sent away", NODE_HEARD, true,
+    {"back again, its taints go and nobody is sent away", NODE_HEARD, REPEL_NOW,
      TRUE_READY UNREACHABLE_BOTH, "", "taints none\n"},
-    {"taints of people stay", NODE_HEARD, true,
+    {"taints of people stay", NODE_HEARD, REPEL_NOW,
      TRUE_READY TAINT(0, "mine", "NoSchedule")
          TAINT(1, "node.kubernetes.io/not-ready", "NoExecute"),
      "", "taints mine:NoSchedule\n"},
-    {"a taint of people sends pods away too", NODE_HEARD, true,
+    {"a taint of people sends pods away too", NODE_HEARD, REPEL_NOW,
      TRUE_READY TAINT(0, "mine", "NoExecute"), "", "evict p\n"},
-    {"pressure becomes a taint", NODE_HEARD, true,
+    {"pressure becomes a taint", NODE_HEARD, REPEL_NOW,
      TRUE_READY "status.conditions[1].type=MemoryPressure; status.conditions[1].status=True", "",
      "taints node.kubernetes.io/memory-pressure:NoSchedule\n"},
-    {"a cordoned node is tainted", NODE_HEARD, true, TRUE_READY "spec.unschedulable=true", "",
+    {"a cordoned node is tainted", NODE_HEARD, REPEL_NOW, TRUE_READY "spec.unschedulable=true", "",
      "taints node.kubernetes.io/unschedulable:NoSchedule\n"},
-    {"a cordoned node that is freed is not", NODE_HEARD, true,
+    {"a cordoned node that is freed is not", NODE_HEARD, REPEL_NOW,
      TRUE_READY TAINT(0, "node.kubernetes.io/unschedulable", "NoSchedule"), "", "taints none\n"},
-    {"a finished pod is nobody's care", NODE_SILENT, true, UNKNOWN_READY UNREACHABLE_BOTH,
+    {"a finished pod is nobody's care", NODE_SILENT, REPEL_NOW, UNKNOWN_READY UNREACHABLE_BOTH,
      "status.phase=Succeeded", "nothing to do\n"},
 };
 
@@ -82,7 +91,7 @@ Test(nodelife_plan, table)
         bool with_pod = *rows[i].pod || strstr(rows[i].expected, "evict");
         nodelife_view_t view = {.node = node,
                                 .voice = rows[i].voice,
-                                .may_repel = rows[i].may_repel,
+                                .repel = rows[i].repel,
                                 .pods = pods,
                                 .pods_len = with_pod,
                                 .now_wall_ms = NOW_S * 1000};

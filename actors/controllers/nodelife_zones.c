@@ -1,0 +1,81 @@
+#include "actors/controllers/nodelife_zones.h"
+#include "runtime/base/check.h"
+
+enum { LOOK_AGAIN_MS = 1000 }; // where no rate says when
+
+void zones_done(zones_t *zones) {
+    size_t at = 0;
+    const char *key;
+    void *zone;
+    while (map_next(&zones->zones, &at, &key, &zone)) free(zone);
+    map_done(&zones->zones);
+}
+
+const char *zone_key(const Core__Node *node, arena_t *arena) {
+    const char *region = "", *zone = "";
+    const Meta__ObjectMeta *meta = node->metadata;
+    for (size_t i = 0; meta && i < meta->n_labels; i++) {
+        const char *label = or_empty(meta->labels[i]->key);
+        if (streq(label, "topology.kubernetes.io/region"))
+            region = or_empty(meta->labels[i]->value);
+        if (streq(label, "topology.kubernetes.io/zone")) zone = or_empty(meta->labels[i]->value);
+    }
+    return arena_printf(arena, "%s/%s", region, zone);
+}
+
+static bool is_full(const zone_t *zone) { return zone->nodes > 0 && zone->away == zone->nodes; }
+
+bool zones_all_are_away(const zones_t *zones) {
+    return zones->full > 0 && zones->full == map_len(&zones->zones);
+}
+
+void zones_count(zones_t *zones, const char *key, int nodes, int away, int64_t now_ms) {
+    bool all_were_away = zones_all_are_away(zones);
+    zone_t *zone = map_get(&zones->zones, key);
+    if (!zone) {
+        zone = NEW(zone_t);
+        map_put(&zones->zones, key, zone);
+    }
+    zones->full -= is_full(zone);
+    zone->nodes += (size_t)nodes;
+    zone->away += (size_t)away;
+    assert(zone->away <= zone->nodes && zone->nodes <= INT32_MAX);
+    zones->full += is_full(zone);
+    if (zone->nodes == 0) free(map_remove(&zones->zones, key));
+    if (all_were_away && !zones_all_are_away(zones)) zones->return_ms = now_ms;
+}
+
+zone_state_t zone_state(const zone_t *zone, const zone_limits_t *limits) {
+    if (is_full(zone)) return ZONE_FULL_DISRUPTION;
+    bool is_ordinary = zone->away <= AWAY_IS_ORDINARY_MAX ||
+                       zone->away * 100 < zone->nodes * (size_t)limits->unhealthy_percent;
+    return is_ordinary ? ZONE_NORMAL : ZONE_PARTIAL_DISRUPTION;
+}
+
+// As the "generic cell rate algorithm": the time of the next turn says how much is used up.
+static int64_t use_turn(zone_t *zone, int64_t rate_milli, int64_t burst, int64_t now_ms) {
+    int64_t pause_ms = 1000 * 1000 / rate_milli;
+    int64_t wait_ms = zone->next_ms - now_ms - (burst - 1) * pause_ms;
+    if (wait_ms > 0) return wait_ms;
+    zone->next_ms = (zone->next_ms > now_ms ? zone->next_ms : now_ms) + pause_ms;
+    return 0;
+}
+
+repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms,
+                    const zone_limits_t *limits, int64_t now_ms, int64_t *ret_wait_ms) {
+    *ret_wait_ms = LOOK_AGAIN_MS;
+    zone_t *zone = map_get(&zones->zones, key);
+    assert(zone);
+    assert(!zones_all_are_away(zones));
+    int64_t shows_in_ms = LOSS_SHOWS_MS - away_for_ms;
+    int64_t returned_in_ms = zones->return_ms ? zones->return_ms + limits->return_ms - now_ms : 0;
+    int64_t wait_ms = shows_in_ms > returned_in_ms ? shows_in_ms : returned_in_ms;
+    if (wait_ms <= 0) {
+        bool is_partial = zone_state(zone, limits) == ZONE_PARTIAL_DISRUPTION;
+        if (is_partial && zone->nodes <= (size_t)limits->large_zone) return REPEL_LATER;
+        wait_ms = is_partial ? use_turn(zone, limits->rate_disrupted_milli, 1, now_ms)
+                             : use_turn(zone, limits->rate_milli, limits->burst, now_ms);
+    }
+    if (wait_ms > 0) *ret_wait_ms = wait_ms;
+    return wait_ms > 0 ? REPEL_LATER : REPEL_NOW;
+}
