@@ -251,7 +251,10 @@ static void on_timer(actor_t *me, uint64_t tag) {
 
 // ---- life ---------------------------------------------------------------------------------------
 static err_t open_kv(store_t *s, why_t *why) {
-    if (s->args->open_kv) return s->args->open_kv(s->args->kv_arg, &s->kv, why);
+    if (s->args->kv) {
+        s->kv = s->args->kv;
+        return ERR_OK;
+    }
     CLEANUP(free_charp) char *dir = str_printf("%s/db", s->args->data_dir);
     err_t err = files_make_dir(files_real(), dir, why);
     if (err != ERR_OK) return err;
@@ -261,7 +264,7 @@ static err_t open_kv(store_t *s, why_t *why) {
 static err_t start(actor_t *me, const void *args, why_t *why) {
     store_t *s = actor_state(me);
     s->args = args;
-    assert(!is_empty(s->args->member) && (s->args->open_kv || !is_empty(s->args->data_dir)));
+    assert(!is_empty(s->args->member) && (s->args->kv || !is_empty(s->args->data_dir)));
     s->id = store_member_id(s->args->member);
     s->disk = str_printf("disk/%s", s->args->member);
     err_t err = open_kv(s, why);
@@ -291,10 +294,7 @@ static void stop(actor_t *me) {
     raft_out_done(&s->out);
     raft_destroy(&s->raft);
     mvcc_destroy(&s->mvcc);
-    if (s->kv && s->args->close_kv)
-        s->args->close_kv(s->args->kv_arg, &s->kv);
-    else
-        kv_destroy(&s->kv);
+    if (s->kv != s->args->kv) kv_destroy(&s->kv);
     free(s->disk_space.why);
     free(s->disk);
 }

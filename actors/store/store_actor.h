@@ -22,10 +22,7 @@
 typedef struct {
     const char *data_dir; // its database lies in data_dir/db
     const char *member;   // name of this member, the actor's own name
-    // The backend of the state machine; NULL: RocksDB in data_dir/db.
-    err_t (*open_kv)(void *arg, kv_t **ret_kv, why_t *why);
-    void (*close_kv)(void *arg, kv_t **kv);
-    void *kv_arg;
+    kv_t *kv; // the backend of the state machine, the caller's; NULL: RocksDB in data_dir/db
     // Whom the cluster began with, this member among them; empty: it alone. Once a configuration
     // stands in the log, that rules.
     config_strings_t members;

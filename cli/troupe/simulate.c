@@ -109,11 +109,6 @@ typedef struct {
     size_t faults;
 } world_t;
 
-static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
-    *ret_kv = ((member_t *)arg)->kv;
-    return ERR_OK;
-}
-static void take_kv_back(void *arg, kv_t **kv) { *kv = NULL; }
 static void power_gone(void *arg) {
     member_t *member = arg;
     files_fake_crash(member->files);
@@ -144,11 +139,7 @@ static void start_member(world_t *w, size_t i, uint64_t seed) {
                             .segment_bytes = SEGMENT_BYTES,
                             .cluster = "simulated",
                             .canary_ack_before_sync = w->scenario->canary_ack_before_sync};
-    m->store = (store_args_t){.data_dir = "/data",
-                              .member = masters[i],
-                              .open_kv = lend_kv,
-                              .close_kv = take_kv_back,
-                              .kv_arg = m};
+    m->store = (store_args_t){.data_dir = "/data", .member = masters[i], .kv = m->kv};
     if (len > 1) m->store.members = (config_strings_t){masters, len};
     spawn(w, masters[i], &disk_actor, masters[i], &m->disk);
     spawn(w, masters[i], &store_actor, masters[i], &m->store);

@@ -51,12 +51,6 @@ struct rig_disk {
     store_args_t store;
 };
 
-static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
-    *ret_kv = ((struct rig_disk *)arg)->kv;
-    return ERR_OK;
-}
-static void take_kv_back(void *arg, kv_t **kv) { *kv = NULL; }
-
 static void crashed(void *arg) {
     struct rig_disk *d = arg;
     files_fake_crash(d->files);
@@ -71,11 +65,7 @@ api_rig_t *rig_new_on_real_store(uint64_t seed) {
     kv_map_flush_every(d->kv, 7);
     d->disk = (disk_args_t){
         .data_dir = "/data", .member = "m1", .files = d->files, .segment_bytes = 64 << 10};
-    d->store = (store_args_t){.data_dir = "/data",
-                              .member = "m1",
-                              .open_kv = lend_kv,
-                              .close_kv = take_kv_back,
-                              .kv_arg = d};
+    d->store = (store_args_t){.data_dir = "/data", .member = "m1", .kv = d->kv};
     spawn(rig, "store", &disk_actor, &d->disk);
     spawn(rig, "store", &store_actor, &d->store);
     sim_on_crash(rig->sim, "store", crashed, d);

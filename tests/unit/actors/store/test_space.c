@@ -25,12 +25,6 @@ static err_t write_or_not(kv_t *kv, const kv_op_t *ops, size_t len, why_t *why) 
     return map_ops->write(kv, ops, len, why);
 }
 
-static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
-    *ret_kv = ((world_t *)arg)->kv;
-    return ERR_OK;
-}
-static void take_kv_back(void *arg, kv_t **kv) { *kv = NULL; }
-
 static void world_open(world_t *w) {
     *w = (world_t){.sim = sim_new(1), .files = files_fake_new(1), .kv = kv_map_new()};
     map_ops = w->kv->ops;
@@ -40,11 +34,7 @@ static void world_open(world_t *w) {
     kv_is_full = false;
     w->disk = (disk_args_t){
         .data_dir = "/data", .member = "m1", .files = w->files, .segment_bytes = SEGMENT};
-    w->store = (store_args_t){.data_dir = "/data",
-                              .member = "m1",
-                              .open_kv = lend_kv,
-                              .close_kv = take_kv_back,
-                              .kv_arg = w};
+    w->store = (store_args_t){.data_dir = "/data", .member = "m1", .kv = w->kv};
     cr_assert_eq(sim_spawn(w->sim, "h", "p", &disk_actor, "m1", &w->disk, &w->why), ERR_OK);
     cr_assert_eq(sim_spawn(w->sim, "h", "p", &store_actor, "m1", &w->store, &w->why), ERR_OK);
     sim_run_for(w->sim, DISK_LOOK_MS + 100);

@@ -16,12 +16,6 @@ typedef struct {
     arena_t arena;
 } world_t;
 
-static err_t lend_kv(void *arg, kv_t **ret_kv, why_t *why) {
-    *ret_kv = ((world_t *)arg)->kv;
-    return ERR_OK;
-}
-static void take_kv_back(void *arg, kv_t **kv) { *kv = NULL; }
-
 static void crashed(void *arg) {
     world_t *w = arg;
     files_fake_crash(w->files);
@@ -33,11 +27,7 @@ static void world_open(world_t *w, uint64_t seed) {
     kv_map_flush_every(w->kv, 7);
     w->disk = (disk_args_t){
         .data_dir = "/data", .member = "m1", .files = w->files, .segment_bytes = 64 << 10};
-    w->store = (store_args_t){.data_dir = "/data",
-                              .member = "m1",
-                              .open_kv = lend_kv,
-                              .close_kv = take_kv_back,
-                              .kv_arg = w};
+    w->store = (store_args_t){.data_dir = "/data", .member = "m1", .kv = w->kv};
     why_t why;
     cr_assert_eq(sim_spawn(w->sim, "h1", "p1", &disk_actor, "m1", &w->disk, &why), ERR_OK, "%s",
                  why.text);
