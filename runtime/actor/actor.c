@@ -274,6 +274,7 @@ uint64_t actor_open(actor_t *me, const char *to, const ProtobufCMessage *body, u
 
 void ask_destroy(stage_t *s, ask_t *ask) {
     alarms_cancel(&s->alarms, &ask->alarm);
+    if (ask->accepted) stream_forget(s, ask);
     --*stage_awaited(s, ask->to);
     name_unref(&ask->to);
     free(ask);
@@ -407,10 +408,9 @@ uint64_t caller_epoch(const caller_t *c) { return c->epoch; }
 // The kit's own types, which a link knows by name only. Down, Up and Gone never cross a border:
 // each process says them to its own actors.
 static const ProtobufCMessageDescriptor *const kit_types[] = {
-    &actor__failure__descriptor,
-    &actor__stream_credit__descriptor,
-    &actor__stream_end__descriptor,
-    &actor__stream_cancel__descriptor,
+    &actor__failure__descriptor,     &actor__stream_credit__descriptor,
+    &actor__stream_end__descriptor,  &actor__stream_cancel__descriptor,
+    &actor__stream_ping__descriptor,
 };
 static const ProtobufCMessageDescriptor *const local_types[] = {
     &actor__down__descriptor,
@@ -432,7 +432,8 @@ void actor_inject(actor_t *link, envelope_t **env) {
         if (e->type) name_unref(&e->type_name);
     }
     e->is_kits = e->type == &actor__stream_credit__descriptor ||
-                 e->type == &actor__stream_cancel__descriptor;
+                 e->type == &actor__stream_cancel__descriptor ||
+                 e->type == &actor__stream_ping__descriptor;
     e->sent_us = s->clocks.monotonic_us;
     name_t *to = e->to; // perhaps a bare role: what it means is decided here
     if (to->role_len == to->len) e->to = NULL;
@@ -463,6 +464,8 @@ static void deliver_failure(stage_t *s, actor_t *a, const envelope_t *like, uint
 static void on_outcome(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env) {
     uint64_t tag = ask->tag;
     bool is_stream = ask->is_stream;
+    // The server may have accepted, and the news of it be lost.
+    if (is_stream && ask->expired && is_failure(env)) stream_tell_cancel(a, ask);
     imap_remove(&a->desk->asks, ask->id);
     ask_destroy(s, ask);
     err_t err = ERR_OK;
@@ -486,9 +489,10 @@ static bool may_answer(const ask_t *ask, const name_t *from) {
 
 static void on_answer(stage_t *s, actor_t *a, const envelope_t *env) {
     ask_t *ask = a->desk ? imap_get(&a->desk->asks, env->in_reply_to) : NULL;
-    if (!ask || !may_answer(ask, env->from)) return; // too late, or not who was asked
     // An earlier life of the asker had other asks under the same numbers.
     if (env->to_incarnation && env->to_incarnation != a->incarnation) return;
+    if (!ask && env->stream_seq) stream_on_unwanted(a, env);
+    if (!ask || !may_answer(ask, env->from)) return; // too late, or not who was asked
     if (ask->is_stream &&
         (env->stream_seq || ask->accepted || env->type == &actor__stream_credit__descriptor))
         stream_on_answer(s, a, ask, env);
@@ -522,6 +526,8 @@ void actor_handle(stage_t *s, actor_t *a, envelope_t *env) {
         stream_on_credit(s, a, env);
     else if (env->type == &actor__stream_cancel__descriptor)
         stream_on_cancel(s, a, env);
+    else if (env->type == &actor__stream_ping__descriptor)
+        stream_on_ping(s, a, env);
     else
         on_request(s, a, env);
 }
@@ -561,7 +567,9 @@ static void fail_ask(stage_t *s, actor_t *a, const ask_t *ask, err_t err, const 
 void actor_alarm(stage_t *s, actor_t *a, alarm_t *alarm) {
     if (alarm->kind == ALARM_ASK) {
         // Through the mailbox: an answer that already waits there wins.
-        fail_ask(s, a, imap_get(&a->desk->asks, alarm->key), ERR_TIMEOUT, err_text(ERR_TIMEOUT));
+        ask_t *ask = imap_get(&a->desk->asks, alarm->key);
+        ask->expired = true;
+        fail_ask(s, a, ask, ERR_TIMEOUT, err_text(ERR_TIMEOUT));
         return;
     }
     if (a->paused) return; // it stays in its table, off: actor_resume_timers

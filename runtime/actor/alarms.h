@@ -5,13 +5,13 @@
 
 #define ALARM_OFF SIZE_MAX
 
-typedef enum { ALARM_TIMER, ALARM_ASK, ALARM_RESTART, ALARM_DELAYED } alarm_kind_t;
+typedef enum { ALARM_TIMER, ALARM_ASK, ALARM_RESTART, ALARM_DELAYED, ALARM_PING } alarm_kind_t;
 
 typedef struct {
     int64_t at_us;
     uint64_t order; // grows with each setting
     size_t slot;    // in the heap; ALARM_OFF: not set
-    void *owner;    // an actor; ALARM_DELAYED: the envelope
+    void *owner;    // an actor; ALARM_DELAYED: the envelope; ALARM_PING: NULL
     uint64_t key;   // timer: its tag; ask: its id
     alarm_kind_t kind;
 } alarm_t;

@@ -508,7 +508,7 @@ static bool is_kits_type(const char *type) {
     static const ProtobufCMessageDescriptor *const types[] = {
         &actor__failure__descriptor,       &actor__stream_credit__descriptor,
         &actor__stream_end__descriptor,    &actor__stream_gone__descriptor,
-        &actor__stream_cancel__descriptor,
+        &actor__stream_cancel__descriptor, &actor__stream_ping__descriptor,
     };
     for (size_t i = 0; i < LENGTH_OF(types); i++)
         if (streq(types[i]->name, type)) return true;

@@ -515,6 +515,8 @@ static void ring(stage_t *s, alarm_t *alarm) {
         else
             forward(s, &env);
         if (!s->delayed) delays_clear(s);
+    } else if (alarm->kind == ALARM_PING) {
+        stream_ping_all(s);
     } else if (alarm->kind == ALARM_RESTART) {
         life_restart(s, alarm->owner);
     } else {
@@ -622,6 +624,7 @@ stage_t *stage_new(const stage_options_t *options) {
     stage_t *s = NEW(stage_t);
     s->options = *options;
     rng_init(&s->rng, options->seed);
+    alarm_init(&s->ping, ALARM_PING, NULL, 0);
     stage_begin(s);
     return s;
 }
@@ -660,6 +663,7 @@ void stage_destroy(stage_t **stage) {
     vec_done(&s->touched);
     vec_done(&s->buried);
     vec_done(&s->gateways);
+    vec_done(&s->streams);
     free(s);
 }
 

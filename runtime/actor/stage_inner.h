@@ -20,6 +20,8 @@ typedef struct {
     uint64_t to_incarnation;
     uint64_t led_epoch; // a bare role's leader was asked, of this epoch; 0: not so
     bool is_stream, accepted;
+    bool expired;     // its deadline has rung
+    size_t stream_at; // accepted: its place in the stage's list of streams
     uint32_t window;
     uint64_t next_seq;           // of the chunk that must come next
     uint64_t credited;           // highest chunk number that the server may send
@@ -145,6 +147,8 @@ struct stage {
     // for, as nearly all are, costs one look instead of one through every actor's tables.
     uint32_t awaited[AWAITED_SLOTS];
     alarms_t alarms;
+    VEC(ask_t *) streams;        // accepted ones that actors of this stage opened
+    alarm_t ping;                // set while there are any
     actor_list_t ready, serving; // with something to do: next round; this round, not yet served
     VEC(actor_t *) touched;
     VEC(actor_t *) buried; // to be freed at the round's end
@@ -208,5 +212,11 @@ void stream_refused(stage_t *s, actor_t *a, const envelope_t *failure, uint64_t 
 void stream_on_push(stage_t *s, actor_t *a, const envelope_t *env);
 void stream_on_credit(stage_t *s, actor_t *a, const envelope_t *env);
 void stream_on_cancel(stage_t *s, actor_t *a, const envelope_t *env);
+void stream_on_ping(stage_t *s, actor_t *a, const envelope_t *env);
+// A chunk of a stream that its opener has given up: the server has not heard of it.
+void stream_on_unwanted(actor_t *a, const envelope_t *env);
+void stream_tell_cancel(actor_t *me, const ask_t *ask);
+void stream_forget(stage_t *s, ask_t *ask); // no more pings
+void stream_ping_all(stage_t *s);           // the stage's alarm has rung
 void stream_on_gone(stage_t *s, actor_t *a, const notice_t *gone);
 void stream_clear(actor_t *a); // no goodbyes: notices of its death say them

@@ -7,12 +7,27 @@
 //     │ StreamCredit(up to handled + W) ────► │ once half a window is handled
 //     │ push chunk 1 … ≤ P ─────────────────► │ actor_push; credited the same way
 //     │ ◄──────────── StreamEnd(number n + 1) │ or StreamCancel the other way
+//     │ StreamPing, every few seconds ──────► │ answered only if something is amiss
 //
 // A credit is the highest chunk number that its receiver takes, so a lost credit is healed by the
 // next. A chunk or end whose number is not the expected one is a gap: the opener's stream ends
 // with ERR_GAP, the server hears StreamGone.
+//
+// Behind a last message nothing comes that could show its loss, so the opener says now and then how
+// far it is. The ping travels in the lane of the pushes, its answer in that of the chunks, hence
+// behind all that was sent before it:
+//
+//     lost                       the ping says          and the server
+//     opener's credit, cancel    it, again; nothing     goes on; its next chunk is answered by one
+//     server's end               a stream it has not    answers with an end (ERR_GAP)
+//     last chunk                 less than it has sent  answers with the number of its next: a gap
+//     last push                  more than has come     ends it, as at any gap
+//     server's credit            less than it gave      says it again, the same answer
 #include "runtime/actor/stage_inner.h"
 #include "runtime/base/hash.h"
+
+// What it heals is rare; what it costs, every open stream pays.
+enum { PING_EVERY_US = 3 * 1000 * 1000 };
 
 static uint64_t stream_key(const char *opener, uint64_t incarnation, uint64_t ask_id) {
     uint64_t ids[2] = {incarnation, ask_id};
@@ -75,13 +90,15 @@ static envelope_t *stream_answer(actor_t *me, const stream_t *st,
     return e;
 }
 
-static void credit_pushes(actor_t *me, stream_t *st) {
+static void credit_pushes(actor_t *me, const stream_t *st, uint64_t next_chunk) {
     Actor__StreamCredit credit = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_credit__descriptor)};
     credit.stream = st->ask_id;
     credit.up_to = st->push_credited;
     credit.push = true;
     envelope_t *e = kit_envelope(me, &credit.base);
     e->in_reply_to = st->ask_id;
+    e->stream_seq = next_chunk;
+    e->control = !next_chunk; // behind the chunks
     send_to(me, st->opener, st->opener_incarnation, &e);
 }
 
@@ -89,7 +106,7 @@ static void give_push_credit(actor_t *me, stream_t *st) {
     uint64_t take_up_to = st->push_next - 1 + st->push_window;
     if (st->pushes_held || take_up_to - st->push_credited < credit_step(st->push_window)) return;
     st->push_credited = take_up_to;
-    credit_pushes(me, st);
+    credit_pushes(me, st, 0);
 }
 
 void actor_push_hold(actor_t *me, uint64_t handle, bool held) {
@@ -119,7 +136,7 @@ uint64_t actor_stream_accept(actor_t *me, const message_t *msg, uint32_t push_wi
     st->next = imap_get(&desk->streams_by_key, st->key);
     imap_put(&desk->streams_by_key, st->key, st);
     imap_put(&desk->streams, st->handle, st);
-    credit_pushes(me, st);
+    credit_pushes(me, st, 0);
     return st->handle;
 }
 
@@ -166,13 +183,31 @@ void actor_stream_end(actor_t *me, uint64_t handle, err_t err, const char *why) 
     actor_stream_end_status(me, handle, err, why, (bytes_t){0});
 }
 
+static void call_kits_row(stage_t *s, actor_t *a, const envelope_t *like, uint64_t tag,
+                          uint64_t handle, const ProtobufCMessage *body) {
+    envelope_t e = *like;
+    e.type = body->descriptor;
+    e.body = msg_blob(body);
+    e.is_kits = true;
+    e.stream_seq = 0;
+    err_t ignored; // no such row: the actor polls its credit, or does not care
+    actor_call_row(s, a, &e, tag, handle, &ignored);
+    blob_unref(&e.body);
+}
+
+static void take_credit(stage_t *s, actor_t *a, const envelope_t *env, stream_t *st,
+                        uint64_t up_to) {
+    if (up_to <= st->up_to) return;
+    st->up_to = up_to;
+    Actor__StreamCredit credit = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_credit__descriptor)};
+    credit.up_to = up_to;
+    call_kits_row(s, a, env, 0, st->handle, &credit.base);
+}
+
 void stream_on_credit(stage_t *s, actor_t *a, const envelope_t *env) {
     Actor__StreamCredit *credit = actor_unpack_kits(a, env);
     stream_t *st = credit ? stream_find(a, env->from, env->from_incarnation, credit->stream) : NULL;
-    if (!st || credit->up_to <= st->up_to) return;
-    st->up_to = credit->up_to;
-    err_t ignored; // no such row: the actor polls its credit
-    actor_call_row(s, a, env, 0, st->handle, &ignored);
+    if (st) take_credit(s, a, env, st, credit->up_to);
 }
 
 static void say_gone(stage_t *s, actor_t *a, stream_t *st, err_t err, const char *why) {
@@ -190,20 +225,28 @@ void stream_on_cancel(stage_t *s, actor_t *a, const envelope_t *env) {
     if (st) say_gone(s, a, st, ERR_CANCELLED, err_text(ERR_CANCELLED));
 }
 
+// To an opener whose stream is none of ours, or not any more.
+static void say_ended(actor_t *a, const envelope_t *env, uint64_t ask_id) {
+    Actor__StreamEnd end = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_end__descriptor)};
+    end.err = ERR_GAP;
+    end.why = (char *)err_text(ERR_GAP);
+    envelope_t *e = envelope_from(a, end.base.descriptor, msg_blob(&end.base));
+    e->in_reply_to = ask_id;
+    e->is_kits = true;
+    send_to(a, env->from, env->from_incarnation, &e);
+}
+
+static void break_off(stage_t *s, actor_t *a, stream_t *st, const envelope_t *env) {
+    uint64_t ask_id = st->ask_id;
+    say_gone(s, a, st, ERR_GAP, err_text(ERR_GAP));
+    say_ended(a, env, ask_id);
+}
+
 void stream_on_push(stage_t *s, actor_t *a, const envelope_t *env) {
     stream_t *st = stream_find(a, env->from, env->from_incarnation, env->in_reply_to);
     if (!st || env->stream_seq < st->push_next) return; // it ended here, or a repetition
     if (env->stream_seq > st->push_next || env->stream_seq > st->push_credited) {
-        name_t *opener = name_ref(st->opener);
-        say_gone(s, a, st, ERR_GAP, err_text(ERR_GAP));
-        Actor__StreamEnd end = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_end__descriptor)};
-        end.err = ERR_GAP;
-        end.why = (char *)err_text(ERR_GAP);
-        envelope_t *e = envelope_from(a, end.base.descriptor, msg_blob(&end.base));
-        e->in_reply_to = env->in_reply_to;
-        e->is_kits = true;
-        send_to(a, opener, env->from_incarnation, &e);
-        name_unref(&opener);
+        break_off(s, a, st, env);
         return;
     }
     st->push_next++;
@@ -214,6 +257,21 @@ void stream_on_push(stage_t *s, actor_t *a, const envelope_t *env) {
     st = stream_of(a, handle); // its handler may have ended it
     if (!st || a->exiting) return;
     give_push_credit(a, st);
+}
+
+void stream_on_ping(stage_t *s, actor_t *a, const envelope_t *env) {
+    Actor__StreamPing *ping = actor_unpack_kits(a, env);
+    if (!ping) return;
+    stream_t *st = stream_find(a, env->from, env->from_incarnation, ping->stream);
+    if (!st) {
+        say_ended(a, env, ping->stream);
+    } else if (ping->pushed >= st->push_next) {
+        break_off(s, a, st, env);
+    } else {
+        if (ping->taken < st->sent || ping->push_up_to < st->push_credited)
+            credit_pushes(a, st, st->sent + 1);
+        take_credit(s, a, env, st, ping->up_to);
+    }
 }
 
 static int handle_order(const void *a, const void *b) {
@@ -253,7 +311,7 @@ void stream_clear(actor_t *a) {
 
 // ---- opener ------------------------------------------------------------------------------------
 
-static void tell_cancel(actor_t *me, const ask_t *ask) {
+void stream_tell_cancel(actor_t *me, const ask_t *ask) {
     Actor__StreamCancel cancel = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_cancel__descriptor)};
     cancel.stream = ask->id;
     envelope_t *e = kit_envelope(me, &cancel.base);
@@ -263,7 +321,7 @@ static void tell_cancel(actor_t *me, const ask_t *ask) {
 void actor_cancel(actor_t *me, uint64_t ask_id) {
     ask_t *ask = me->desk ? imap_get(&me->desk->asks, ask_id) : NULL;
     if (!ask) return;
-    if (ask->is_stream) tell_cancel(me, ask);
+    if (ask->is_stream) stream_tell_cancel(me, ask);
     actor_forget(me, ask_id);
 }
 
@@ -291,14 +349,7 @@ static void call_end_row(stage_t *s, actor_t *a, const envelope_t *like, uint64_
     Actor__StreamEnd end = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_end__descriptor)};
     end.err = err;
     end.why = (char *)why;
-    envelope_t e = *like;
-    e.type = end.base.descriptor;
-    e.body = msg_blob(&end.base);
-    e.is_kits = true;
-    e.stream_seq = 0;
-    err_t ignored;
-    actor_call_row(s, a, &e, tag, 0, &ignored);
-    blob_unref(&e.body);
+    call_kits_row(s, a, like, tag, 0, &end.base);
 }
 
 void stream_refused(stage_t *s, actor_t *a, const envelope_t *env, uint64_t tag) {
@@ -308,7 +359,7 @@ void stream_refused(stage_t *s, actor_t *a, const envelope_t *env, uint64_t tag)
 
 static void end_ourselves(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *like, err_t err,
                           const char *why) {
-    tell_cancel(a, ask);
+    stream_tell_cancel(a, ask);
     uint64_t tag = ask->tag;
     actor_forget(a, ask->id);
     call_end_row(s, a, like, tag, err, why);
@@ -354,10 +405,60 @@ static void on_chunk(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env) 
         end_ourselves(s, a, ask, env, err, "no row for this chunk");
 }
 
-void stream_on_answer(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env) {
+// ---- pings -------------------------------------------------------------------------------------
+
+static void ping(stage_t *s, const ask_t *ask) {
+    actor_t *a = ask->alarm.owner;
+    // Of a bare role that another process resolved, anyone might answer.
+    if (a->paused || a->life != LIFE_ALIVE || ask->to->len == ask->to->role_len) return;
+    Actor__StreamPing body = {PROTOBUF_C_MESSAGE_INIT(&actor__stream_ping__descriptor)};
+    body.stream = ask->id;
+    body.taken = ask->next_seq - 1;
+    body.up_to = ask->credited;
+    body.pushed = ask->pushed;
+    body.push_up_to = ask->push_up_to;
+    envelope_t *e = kit_envelope(a, &body.base);
+    e->control = false; // behind the pushes
+    send_to(a, ask->to, ask->to_incarnation, &e);
+}
+
+void stream_ping_all(stage_t *s) {
+    s->trace_id = stage_new_trace(s);
+    for (size_t i = 0; i < s->streams.len; i++) ping(s, s->streams.at[i]);
+    alarms_set(&s->alarms, &s->ping, s->clocks.monotonic_us + PING_EVERY_US);
+}
+
+static void accepted(stage_t *s, ask_t *ask) {
+    if (ask->accepted) return;
     ask->accepted = true;
     alarms_cancel(&s->alarms, &ask->alarm);
-    if (env->type == &actor__stream_credit__descriptor)
+    ask->stream_at = s->streams.len;
+    vec_push(&s->streams, ask);
+    if (s->ping.slot == ALARM_OFF)
+        alarms_set(&s->alarms, &s->ping, s->clocks.monotonic_us + PING_EVERY_US);
+}
+
+void stream_forget(stage_t *s, ask_t *ask) {
+    ask_t *last = s->streams.at[s->streams.len - 1];
+    s->streams.at[ask->stream_at] = last;
+    last->stream_at = ask->stream_at;
+    if (!--s->streams.len) alarms_cancel(&s->alarms, &s->ping);
+}
+
+void stream_on_unwanted(actor_t *a, const envelope_t *env) {
+    if (env->type == &actor__stream_end__descriptor ||
+        env->type == &actor__stream_credit__descriptor)
+        return;
+    ask_t ask = {.id = env->in_reply_to, .to = env->from, .to_incarnation = env->from_incarnation};
+    stream_tell_cancel(a, &ask);
+}
+
+// ---- what the server says ----------------------------------------------------------------------
+
+void stream_on_answer(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env) {
+    bool is_credit = env->type == &actor__stream_credit__descriptor;
+    accepted(s, ask);
+    if (!env->stream_seq && is_credit)
         on_push_credit(s, a, ask, env);
     else if (!env->stream_seq) // a failure, or an end that no chunk precedes
         on_end(s, a, ask->id, env);
@@ -365,6 +466,8 @@ void stream_on_answer(stage_t *s, actor_t *a, ask_t *ask, const envelope_t *env)
         return; // a repetition
     else if (env->stream_seq > ask->next_seq)
         end_ourselves(s, a, ask, env, ERR_GAP, err_text(ERR_GAP));
+    else if (is_credit)
+        on_push_credit(s, a, ask, env);
     else if (env->type == &actor__stream_end__descriptor)
         on_end(s, a, ask->id, env);
     else

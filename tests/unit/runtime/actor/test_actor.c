@@ -501,6 +501,78 @@ Test(stream, a_cancelled_stream_is_gone_for_its_server_and_has_no_end)
     ASSERT_NO_LEAKS();
 }
 
+// ---- what is lost on a connection that stands --------------------------------------------------
+enum { HOP_MS = 5, LOSING_MS = 1000, HEAL_MS = 5 * 1000 };
+
+typedef struct {
+    const char *what, *from, *to, *type;
+    stream_args_t args;
+    int64_t begin_ms; // of the loss; the opening arrives at once, the acceptance after a hop
+    uint64_t seen, ends, err, pushed, gone;
+    int64_t heal_ms; // 0: HEAL_MS
+} loss_t;
+
+static void expect_healed(const loss_t *l) {
+    world_t w = stream_world(&l->args);
+    sim_set_latency(w.sim, HOP_MS * 1000, HOP_MS * 1000);
+    sim_run_for(w.sim, l->begin_ms);
+    Actor__FaultRule rule = {PROTOBUF_C_MESSAGE_INIT(&actor__fault_rule__descriptor)};
+    rule.name = "lose";
+    rule.from = (char *)l->from;
+    rule.to = (char *)l->to;
+    rule.type = (char *)l->type;
+    sim_set_fault(w.sim, &rule);
+    sim_run_for(w.sim, LOSING_MS);
+    sim_clear_faults(w.sim);
+    sim_run_for(w.sim, l->heal_ms ? l->heal_ms : HEAL_MS);
+    cr_assert_eq(ask_number(&w, "sink/k", 0), l->seen, "%s: chunks", l->what);
+    cr_assert_eq(ask_number(&w, "sink/k", 1), l->ends, "%s: ends", l->what);
+    cr_assert_eq(ask_number(&w, "sink/k", 2), l->err, "%s: error", l->what);
+    cr_assert_eq(ask_number(&w, "sink/k", 3), l->pushed, "%s: pushes", l->what);
+    cr_assert_eq(ask_number(&w, "source/s", 0) % 1000, l->gone, "%s: gone", l->what);
+    world_done(&w);
+}
+
+Test(stream, whatever_message_was_the_last_one_its_loss_is_healed)
+{
+    static const char *const opener = "sink/*", *const server = "source/*";
+    const stream_args_t whole = {.count = 500, .window = 8}, held = {.window = 8, .hold = true},
+                        some = {.count = 3, .window = 8, .hold = true};
+    const loss_t losses[] = {
+        {"a credit", opener, server, "*StreamCredit", whole, 0, .seen = 500, .ends = 1,
+         .pushed = 20},
+        {"the end", server, opener, "*StreamEnd", whole, 0, 500, 1, ERR_GAP, 20},
+        {"all chunks", server, opener, "*TraceQuery", some, 0, 0, 1, ERR_GAP, 20, .gone = 1},
+        {"the first pushes", opener, server, "*TraceQuery", held, HOP_MS / 2, 0, 1, ERR_GAP, 4, 1},
+        {"a push credit", server, opener, "*StreamCredit", held, HOP_MS * 3 / 2, .pushed = 20},
+        {"the acceptance", server, opener, "*StreamCredit", held, 0, 0, 1, ERR_TIMEOUT, 0, 1,
+         .heal_ms = ASK_TIMEOUT_DEFAULT_MS},
+    };
+    for (size_t i = 0; i < LENGTH_OF(losses); i++) expect_healed(&losses[i]);
+    ASSERT_NO_LEAKS();
+}
+
+Test(stream, a_lost_cancel_is_repeated_at_the_next_chunk)
+{
+    stream_args_t args = {.count = 5, .window = 8, .hold = true};
+    world_t w = stream_world(&args);
+    sim_run_for(w.sim, 100);
+    Actor__FaultRule rule = {PROTOBUF_C_MESSAGE_INIT(&actor__fault_rule__descriptor)};
+    rule.name = "lose";
+    rule.type = "*StreamCancel";
+    sim_set_fault(w.sim, &rule);
+    cr_assert_eq(ask_word(&w, "sink/k", "cancel", NULL), ERR_OK);
+    sim_run_for(w.sim, 100);
+    sim_clear_faults(w.sim);
+    cr_assert_eq(ask_number(&w, "source/s", 0) % 1000, 0, "it was lost");
+    args.count = 6;
+    ask_number(&w, "source/s", 0); // touched, it sends the sixth
+    sim_run_for(w.sim, 100);
+    cr_assert_eq(ask_number(&w, "source/s", 0) % 1000, 1);
+    world_done(&w);
+    ASSERT_NO_LEAKS();
+}
+
 // ---- families, monitors, timers ----------------------------------------------------------------
 typedef struct {
     uint64_t ups, downs, ticks, children;
