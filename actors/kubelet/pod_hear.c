@@ -66,17 +66,6 @@ static container_state_t state_of(Cri__ContainerState s) {
     }
 }
 
-// The call that started it ended with its caller (ours, or containerd's own death): it never ran.
-// "task … already exists" is what a start says that finds the remains of another one, "signal:
-// killed" one whose shim was being started when its caller went.
-static bool is_cut_off(const Cri__ContainerStatus *s) {
-    if (s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED || s->started_at) return false;
-    if (!streq(or_empty(s->reason), "StartError")) return true; // swept up by a new containerd
-    const char *message = or_empty(s->message);
-    return strstr(message, "context canceled") || has_suffix(message, ": already exists") ||
-           (strstr(message, "failed to start shim") && strstr(message, ": signal: killed"));
-}
-
 // An end that was told and does not show yet; under load, or while its output is drained, for long.
 static void seek_end(actor_t *me, size_t at) {
     pod_t *self = actor_state(me);
@@ -95,6 +84,7 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
     // Answers overtake each other: an older one takes no end back.
     if (c->state == CONTAINER_EXITED && s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED) return;
     c->state = state_of(s->state);
+    if (c->adopted && c->state == CONTAINER_CREATED) c->orphaned = true;
     c->created_ms = ms_of(s->created_at);
     c->started_ms = ms_of(s->started_at);
     c->finished_ms = ms_of(s->finished_at);
@@ -104,7 +94,7 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
     if (s->image) pod_set_text(&c->image, s->image->image);
     pod_set_text(&c->image_ref, s->image_ref);
     c->hash = (uint32_t)strtoul(annotation(s, ANNOTATION_HASH), NULL, 16);
-    c->cut_off = is_cut_off(s);
+    c->cut_off = pod_is_cut_off(c);
     if (c->state == CONTAINER_EXITED) {
         c->stopping = false;
         c->busy = false;
@@ -130,6 +120,7 @@ static void heard_containers(actor_t *me, const op_t *op, const Cri__ListContain
                                                seen->metadata->name, seen->metadata->attempt);
         if (is_new) {
             tell_owned(me, seen->id);
+            c->adopted = true;
             c->state = state_of(seen->state);
             if (c->state == CONTAINER_RUNNING) pod_adopt_health(self, c->name, c->id);
         }
@@ -373,6 +364,7 @@ static void heard_create(actor_t *me, const op_t *op, const Cri__CreateContainer
     pod_container_t *c =
         pod_add_container(self, body->container_id, op->id, op->member, op->attempt);
     c->state = CONTAINER_CREATED;
+    c->adopted = c->orphaned = false; // a look may have seen it before this answer
     c->hash = m->hash;
     c->created_ms = actor_wall_ms(me);
     pod_set_text(&c->image, or_empty(m->spec->image));
@@ -441,11 +433,12 @@ static void heard_start(actor_t *me, const op_t *op) {
     pod_ask_runtime(me, hook, &request.base, POD_START_TIMEOUT_MS + POD_STOP_SLACK_MS);
 }
 
-static void start_failed(actor_t *me, const op_t *op, const char *why) {
+static void start_failed(actor_t *me, const op_t *op, err_t err, const char *why) {
     pod_t *self = actor_state(me);
     size_t at = pod_container_at(self, op->id);
     if (at == SIZE_MAX) return;
     self->containers.at[at].busy = false;
+    if (err == ERR_UNAVAILABLE || err == ERR_TIMEOUT) self->containers.at[at].orphaned = true;
     size_t member = pod_member_at(self, op->member);
     if (member != SIZE_MAX)
         self->members.at[member].retry_ms = actor_wall_ms(me) + POD_RETRY_FIRST_MS;
@@ -675,7 +668,7 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
     case OP_PULL: pull_failed(me, op, err, why); break;
     case OP_STEPS:
     case OP_CREATE: create_failed(me, op, err, why); break;
-    case OP_START: start_failed(me, op, why); break;
+    case OP_START: start_failed(me, op, err, why); break;
     case OP_DRAIN: {
         size_t at = pod_container_at(self, op->id);
         if (at != SIZE_MAX) self->containers_more.at[at].drain_grace_s = op->grace_s;

@@ -21,6 +21,18 @@ const pod_container_t *pod_newest(const pod_view_t *v, const pod_member_t *m) {
     return best;
 }
 
+bool pod_is_cut_off(const pod_container_t *c) {
+    if (c->state != CONTAINER_EXITED || c->started_ms) return false;
+    // Swept up by a new containerd.
+    if (c->orphaned || !streq(or_empty(c->reason), "StartError")) return true;
+    const char *message = or_empty(c->message);
+    // The second is what a start says that finds the remains of another; the third comes of a shim
+    // that was being started when its caller went. Told to us, it is an end like others.
+    return strstr(message, "context canceled") || has_suffix(message, ": already exists") ||
+           (c->adopted && strstr(message, "failed to start shim") &&
+            strstr(message, ": signal: killed"));
+}
+
 // The newest container inside the sandbox that counts: what ran in an older one does not.
 static const pod_container_t *current(const pod_view_t *v, const pod_member_t *m,
                                       const pod_sandbox_t *sandbox) {

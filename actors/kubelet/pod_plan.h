@@ -38,8 +38,10 @@ typedef struct {
     int exit_code;
     const char *reason, *message; // of the end
     const char *image, *image_ref;
-    bool busy;    // being started, stopped or removed
-    bool cut_off; // who started it died over it, and it never ran: it does not count
+    bool busy;     // being started, stopped or removed
+    bool adopted;  // found, not made by us
+    bool orphaned; // the one who made or started it had no answer: it may be half made
+    bool cut_off;  // pod_is_cut_off: it does not count
     bool stopping;
 } pod_container_t;
 
@@ -134,6 +136,10 @@ void pod_plan_print(const pod_plan_t *plan, text_t *out); // an action a line
 // ----------------------------------------------------- The sandbox that counts: the newest ready
 // one; NULL: none.
 const pod_sandbox_t *pod_sandbox(const pod_view_t *view);
+// The call that made or started it ended with its caller (ours, or containerd's own death), and it
+// never ran. What a creation leaves whose context is gone may be half a container: containerd 1.6
+// goes on without the sandbox's process, and the start fails for "/proc/0/ns/ipc".
+bool pod_is_cut_off(const pod_container_t *c);
 // The member's newest container in any sandbox that counts; NULL: none.
 const pod_container_t *pod_newest(const pod_view_t *view, const pod_member_t *member);
 // Will this container, that ended, be started again?

@@ -285,6 +285,53 @@ static const char *plan_of(scene_t *s, const row_t *row) {
     return text_str(&out);
 }
 
+#define SHIM_KILLED                                                                            \
+    "failed to create containerd task: failed to start shim: start failed: : signal: killed: " \
+    "unknown"
+#define NO_SANDBOX                                                                  \
+    "failed to create shim task: OCI runtime create failed: namespace path: lstat " \
+    "/proc/0/ns/ipc: "                                                              \
+    "no such file or directory: unknown"
+Test(pod_plan, an_end_without_a_start_counts_unless_its_maker_died_over_it)
+{
+    const struct {
+        const char *story;
+        pod_container_t c;
+        bool cut_off;
+    } cases[] = {
+        {"it ran", {.started_ms = 1, .reason = "Error"}, false},
+        {"it cannot start", {.reason = "StartError", .message = "no such command"}, false},
+        {"an older life of ours says the same",
+         {.reason = "StartError", .message = "no such command", .adopted = true},
+         false},
+        {"a new containerd swept it up", {.reason = "Unknown"}, true},
+        {"the call was given up",
+         {.reason = "StartError", .message = "x: context canceled: y"},
+         true},
+        {"another start was quicker",
+         {.reason = "StartError", .message = "task c1: already exists"},
+         true},
+        {"its shim died with who started it",
+         {.reason = "StartError", .message = SHIM_KILLED, .adopted = true},
+         true},
+        {"its shim was killed, and we were told",
+         {.reason = "StartError", .message = SHIM_KILLED},
+         false},
+        {"it was half made by a predecessor",
+         {.reason = "StartError", .message = NO_SANDBOX, .adopted = true, .orphaned = true},
+         true},
+        {"it does not fit, and we made it", {.reason = "StartError", .message = NO_SANDBOX}, false},
+    };
+    for (size_t i = 0; i < LENGTH_OF(cases); i++) {
+        pod_container_t c = cases[i].c;
+        c.state = CONTAINER_EXITED;
+        cr_expect_eq(pod_is_cut_off(&c), cases[i].cut_off, "%s", cases[i].story);
+        c.state = CONTAINER_CREATED;
+        cr_expect(!pod_is_cut_off(&c), "%s: before its start", cases[i].story);
+    }
+    ASSERT_NO_LEAKS();
+}
+
 Test(pod_plan, says_what_the_table_says)
 {
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
