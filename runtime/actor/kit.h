@@ -164,7 +164,8 @@ void actor_set_trace(actor_t *me, uint64_t trace_id);
 // Opener: an ask whose answers are numbered chunks, at most `window` of them unhandled. Each chunk
 // arrives at the row of its type with msg->tag; handling it gives credit back. The end arrives at
 // the row of actor.StreamEnd (err 0: all is well; ERR_GAP: a chunk or the end was lost, seen within
-// seconds also where nothing came behind it; ERR_UNAVAILABLE: the other side is gone). A stream has no deadline of its own; opening has the ask's default.
+// seconds also where nothing came behind it; ERR_UNAVAILABLE: the other side is gone). A stream has
+// no deadline of its own; opening has the ask's default.
 uint64_t actor_open(actor_t *me, const char *to, const ProtobufCMessage *body, uint32_t window,
                     uint64_t tag);
 void actor_cancel(actor_t *me, uint64_t stream_ask_id); // no StreamEnd will come
