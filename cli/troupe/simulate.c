@@ -279,38 +279,24 @@ static void crash(world_t *w, const char *process, int64_t for_ms) {
 
 // What the last step has brought about: power cuts at a write, processes that gave up.
 static void crash_what_fell(world_t *w) {
-    for (size_t i = 0; i < w->processes.len; i++) {
-        const char *process = w->processes.at[i];
-        member_t *member = member_of(w, process);
-        bool is_cut = member && files_fake_is_cut(member->files);
-        if ((is_cut || sim_gave_up(w->sim, process)) &&
-            !is_in_trouble(w, ACTOR__FAULT_RULE__KIND__CRASH, process))
-            crash(w, process, RESTART_MS);
-    }
+    for (int64_t i = 0; i < w->scenario->masters; i++)
+        if (files_fake_is_cut(w->members[i].files) &&
+            !is_in_trouble(w, ACTOR__FAULT_RULE__KIND__CRASH, masters[i]))
+            crash(w, masters[i], RESTART_MS);
+    const char *process;
+    while ((process = sim_gave_up(w->sim))) crash(w, process, RESTART_MS);
 }
 
 static const char *one_of(world_t *w, const char *const *list, size_t len) {
     return list[rng_below(&w->dice, len)];
 }
 
-// What is lost is what may be lost on its own: votes and entries, which raft bears, and answers,
-// which time out. All else goes over connections, which lose nothing but by breaking: crash does.
-static const char *lossy_type(world_t *w, Actor__FaultRule__Kind kind) {
-    static const char *const types[] = {"troupe.raft.*", "troupe.api.Reply",
-                                        "troupe.store.TxnReply"};
-    if (kind == ACTOR__FAULT_RULE__KIND__DELAY || kind == ACTOR__FAULT_RULE__KIND__DUPLICATE)
-        return "";
-    return kind == ACTOR__FAULT_RULE__KIND__DROP ? one_of(w, types, LENGTH_OF(types)) : types[0];
-}
-
 static void hit_link(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
     Actor__FaultRule rule = ACTOR__FAULT_RULE__INIT;
     rule.name = arena_printf(&w->arena, "%s-%zu", fault_kind_name(kind), w->faults);
     rule.kind = kind;
-    rule.type = lossy_type(w, kind);
-    size_t ends = has_prefix(rule.type, "troupe.raft") ? (size_t)w->scenario->masters : w->ends.len;
-    rule.from = one_of(w, w->ends.at, ends); // masters come first
-    rule.to = rng_chance(&w->dice, 0.5) ? "*" : one_of(w, w->ends.at, ends);
+    rule.from = one_of(w, w->ends.at, w->ends.len);
+    rule.to = rng_chance(&w->dice, 0.5) ? "*" : one_of(w, w->ends.at, w->ends.len);
     if (kind != ACTOR__FAULT_RULE__KIND__PARTITION)
         rule.probability = rng_chance(&w->dice, 0.5) ? 0.05 : 0.5;
     rule.delay_ms = 20;

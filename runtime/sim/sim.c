@@ -78,7 +78,8 @@ struct sim {
     int64_t now_us;
     uint64_t last_order, last_tag, hash;
     int64_t latency_low_us, latency_high_us;
-    bool spawning; // sim_spawn runs: what starts is known everywhere at once
+    size_t given_up; // processes that gave up
+    bool spawning;   // sim_spawn runs: what starts is known everywhere at once
     faults_t *faults;
     VEC(proc_t *) procs;
     VEC(event_t *) heap;
@@ -262,6 +263,7 @@ static void host_watch_fd(void *arg, actor_t *actor, int fd, uint32_t events) {
 static void host_exhausted(void *arg, const char *reason) {
     proc_t *p = arg;
     note_act(p->sim, "exhausted", p->name);
+    p->sim->given_up += !p->gave_up;
     p->gave_up = true;
 }
 
@@ -436,6 +438,7 @@ void sim_crash_process(sim_t *sim, const char *process) {
     if (p->down) return;
     note_act(sim, "crash", process);
     p->down = true;
+    sim->given_up -= p->gave_up;
     p->gave_up = false;
     p->boot++;
     stage_begin(p->stage);
@@ -466,9 +469,10 @@ void sim_restart_process(sim_t *sim, const char *process) {
     finish_act(p);
 }
 
-bool sim_gave_up(const sim_t *sim, const char *process) {
-    const proc_t *p = proc_find(sim, process);
-    return p && p->gave_up;
+const char *sim_gave_up(const sim_t *sim) {
+    for (size_t i = 0; sim->given_up && i < sim->procs.len; i++)
+        if (sim->procs.at[i]->gave_up) return sim->procs.at[i]->name;
+    return NULL;
 }
 
 void sim_pause(sim_t *sim, const char *process, bool paused) {

@@ -26,9 +26,9 @@ void sim_crash_process(
     sim_t *sim,
     const char *process); // all its actors at once, no stop()-side effects beyond freeing
 void sim_restart_process(sim_t *sim, const char *process);
-// Its actors died too often: a live process would end, and its parent start it again. Here whoever
-// drives does both.
-bool sim_gave_up(const sim_t *sim, const char *process);
+// A process whose actors died too often: live it would end, and its parent start it again. Here
+// whoever drives does both. NULL: there is none.
+const char *sim_gave_up(const sim_t *sim);
 void sim_pause(sim_t *sim, const char *process, bool paused);
 void sim_skew(sim_t *sim, const char *process, int64_t wall_offset_ms, double drift);
 // Called when a process crashes: fake ports (files) drop what was not synced.
