@@ -215,7 +215,7 @@ static void report(actor_t *me, const pod_view_t *view) {
 
 // When a container that has just begun will be ready.
 static void wake_when_settled(const pod_view_t *view, pod_plan_t *plan) {
-    for (size_t i = 0; i < view->members_len && view->settle_ms; i++) {
+    for (size_t i = 0; i < view->members_len; i++) {
         const pod_container_t *c = pod_newest(view, &view->members[i]);
         if (!c || c->state != CONTAINER_RUNNING) continue;
         int64_t at_ms = pod_settled_at_ms(view, &view->members[i], c);

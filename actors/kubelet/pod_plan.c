@@ -54,7 +54,7 @@ int64_t pod_restart_at_ms(const pod_member_t *m, const pod_container_t *ended) {
 }
 
 int64_t pod_settled_at_ms(const pod_view_t *v, const pod_member_t *m, const pod_container_t *c) {
-    return m->spec->readinessprobe ? c->started_ms : c->started_ms + v->settle_ms;
+    return m->spec->readinessprobe || !v->settle_ms ? 0 : c->started_ms + v->settle_ms;
 }
 
 static bool ended_well(const pod_container_t *c) {

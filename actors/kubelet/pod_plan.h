@@ -146,8 +146,8 @@ const pod_container_t *pod_newest(const pod_view_t *view, const pod_member_t *me
 bool pod_restarts(const pod_view_t *view, const pod_member_t *member, int exit_code);
 // When its next start is due.
 int64_t pod_restart_at_ms(const pod_member_t *member, const pod_container_t *ended);
-// From when on a running container may be ready: at once with a readiness probe, which then
-// decides.
+// From when on a running container may be ready: 0, whatever the clock says, with a readiness
+// probe, which then decides, and where nothing has to settle.
 int64_t pod_settled_at_ms(const pod_view_t *view, const pod_member_t *member,
                           const pod_container_t *running);
 // Every container has ended for good (or never may start): the phase is final.

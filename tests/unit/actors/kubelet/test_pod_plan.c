@@ -437,6 +437,9 @@ Test(pod_status, a_container_without_a_probe_is_ready_once_it_has_settled)
     cr_expect_not(status_of(&s, NULL)->containerstatuses[0]->ready);
     s.containers[0].started_ms = NOW - 100;
     cr_expect(status_of(&s, NULL)->containerstatuses[0]->ready);
+    s.view.settle_ms = 0;
+    s.containers[0].started_ms = NOW + 3000;
+    cr_expect(status_of(&s, NULL)->containerstatuses[0]->ready, "the clock was set back since");
     arena_done(&s.arena);
     ASSERT_NO_LEAKS();
 }
