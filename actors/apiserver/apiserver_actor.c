@@ -303,6 +303,7 @@ static const handler_t handlers[] = {
     {&actor__trace_query__descriptor, on_trace_query, .from = "cli admin test"},
     {&actor__trace_hops__descriptor, on_trace_hops, .from = "system test"},
     {&chaos__inject__descriptor, rounds_on_inject, .from = ADMINISTRATORS},
+    {&actor__move_actor__descriptor, rounds_on_move, .from = ADMINISTRATORS},
     {&actor__list_faults__descriptor, rounds_on_question, .from = ADMINISTRATORS},
     {&actor__clear_faults__descriptor, rounds_on_question, .from = ADMINISTRATORS},
     {&actor__list_actors__descriptor, rounds_on_question, .from = ADMINISTRATORS},

@@ -11,6 +11,7 @@ typedef struct {
     caller_t *caller;
     const ProtobufCMessageDescriptor *reply;
     size_t pending;
+    bool is_order;   // to one process: its refusal is the answer
     uint8_t *joined; // packed answers
     size_t joined_len;
     VEC(outcome_t) failed;
@@ -58,6 +59,8 @@ static void answer(actor_t *me, uint64_t id, round_t *r) {
             injected.failed[injected.n_failed++] = one;
         }
         caller_reply(me, &r->caller, &injected.base);
+    } else if (r->is_order && r->failed.len) {
+        caller_fail(me, &r->caller, r->failed.at[0].err, r->failed.at[0].why);
     } else {
         blob_t *body = blob_from(r->joined ? r->joined : (const uint8_t *)"", r->joined_len);
         caller_reply_blob(me, &r->caller, r->reply, body);
@@ -135,4 +138,15 @@ void rounds_on_inject(actor_t *me, const message_t *msg, const void *body) {
         actor_ask(me, system, &set.base, ROUND_TIMEOUT_MS, TAG_ROUND | id);
     }
     if (!r->pending) answer(me, id, r);
+}
+
+void rounds_on_move(actor_t *me, const message_t *msg, const void *body) {
+    const Actor__MoveActor *move = body;
+    uint64_t id;
+    round_t *r = round_new(me, msg, &actor__done__descriptor, &id);
+    if (!r) return;
+    r->pending = 1;
+    r->is_order = true;
+    actor_ask_blob(me, arena_printf(actor_arena(me), "system/%s", move->from),
+                   move->base.descriptor, msg->body, ROUND_TIMEOUT_MS, TAG_ROUND | id);
 }

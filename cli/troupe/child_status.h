@@ -5,7 +5,11 @@
 //     ending SENTENCE      it gives up by itself (an actor used up its restarts, …)
 //     alive                every actor's last call has returned; said four times per `hang_ms`
 //     hung SENTENCE        one has not: it will be silent from now on, and killed for it
+//     place ADDRESS PROCESS    this actor has ended here and goes there (placement.h)
+//     refused ADDRESS SENTENCE it was moved here and could not start
 //     pause MILLISECONDS   stop me for so long (a fault of chaos)
+//
+// A parent tells its children one thing, by SIGHUP: the placement has changed, look what is yours.
 //
 // A child finds the pipe and the data folder's lock at fixed descriptors.
 #pragma once

@@ -2,6 +2,7 @@
 // for the process to give up.
 #include "cli/troupe/child_status.h"
 #include "cli/troupe/cmd.h"
+#include "cli/troupe/placement.h"
 #include "cli/troupe/role.h"
 #include "cli/troupe/vars.h"
 #include "runtime/base/log.h"
@@ -50,39 +51,81 @@ static void tell_parent(void *arg, const char *word, const char *sentence) {
     child_status_send(CHILD_STATUS_FD, word, sentence);
 }
 
-static err_t spawn_actors(process_t *p, const topology_t *t, const topology_process_t *of,
-                          arena_t *arena, why_t *why) {
-    err_t e = ERR_OK;
-    for (size_t d = 0; d < of->dispatchers_len && !e; d++) {
-        const topology_dispatcher_t *at = &of->dispatchers[d];
-        e = process_add_dispatcher(p, at->name, why);
-        for (size_t a = 0; a < at->actors_len && !e; a++) {
-            const topology_actor_t *actor = &at->actors[a];
-            const role_t *role = role_find(actor->role);
-            const void *args;
-            if (!role)
-                e = why_set(why, ERR_NOT_FOUND, "no role is called %s", actor->role);
-            else
-                e = role_args(role, t, actor, arena, &args, why);
-            if (!e) {
-                e = process_spawn(p, at->name, role->def, actor->name, args,
-                                  &(restart_policy_t){.strategy = at->strategy}, why);
-                if (e) why_wrap(why, e, "%s/%s", actor->role, actor->name);
-            }
-        }
+// This process, and what it is to run.
+typedef struct {
+    process_t *p;
+    const topology_t *topology;
+    topology_process_t of;
+    arena_t *arena; // args of its actors live here
+    // of the look at hand
+    placement_t placement;
+    arena_t scratch;
+    bool is_first;
+    err_t err; // an actor that belongs here could not start
+    why_t why;
+} cell_t;
+
+static err_t may_move(void *arg, arena_t *arena, const char *address, const char *to,
+                      const char **ret_process, why_t *why) {
+    const cell_t *cell = arg;
+    return placement_check(arena, cell->topology, address, cell->of.name, to, ret_process, why);
+}
+
+// On a dispatcher that is called as at home.
+static err_t spawn_actor(cell_t *cell, const home_t *home, why_t *why) {
+    const role_t *role = role_find(home->actor->role);
+    if (!role) return why_set(why, ERR_NOT_FOUND, "no role is called %s", home->actor->role);
+    const void *args;
+    err_t e = process_add_dispatcher(cell->p, home->dispatcher->name, why);
+    if (e && e != ERR_EXISTS) return e;
+    e = role_args(role, cell->topology, home->actor, cell->arena, &args, why);
+    if (!e)
+        e = process_spawn(cell->p, home->dispatcher->name, role->def, home->actor->name, args,
+                          &(restart_policy_t){.strategy = home->dispatcher->strategy}, why);
+    return e ? why_wrap(why, e, "%s/%s", role->role, home->actor->name) : ERR_OK;
+}
+
+static void look_at_actor(void *arg, const home_t *home) {
+    cell_t *cell = arg;
+    if (cell->err) return;
+    const char *address =
+        arena_printf(&cell->scratch, "%s/%s", home->actor->role, home->actor->name);
+    const char *process = placement_process_of(&cell->placement, cell->topology, home, address);
+    bool is_mine = streq(process, cell->of.name);
+    bool runs = !cell->is_first && process_runs(cell->p, address);
+    if (runs && !is_mine) process_retire(cell->p, address, "moved");
+    if (runs || !is_mine) return;
+    err_t e = spawn_actor(cell, home, &cell->why);
+    if (!e) return;
+    if (cell->is_first || streq(home->process->name, cell->of.name)) {
+        cell->err = e;
+        return;
     }
+    log_error("troupe", "%s", cell->why.text);
+    child_status_send(CHILD_STATUS_FD, "refused",
+                      arena_printf(&cell->scratch, "%s %s", address, cell->why.text));
+}
+
+// Starts what is placed here and ends what is not.
+static err_t look(cell_t *cell, bool is_first, why_t *why) {
+    const char *file = placement_file(&cell->scratch, &cell->topology->vars);
+    err_t e = placement_load(&cell->scratch, file, &cell->placement, why);
+    cell->is_first = is_first;
+    if (!e) placement_each(cell->topology, look_at_actor, cell);
+    if (!e && cell->err) e = why_set(why, cell->err, "%s", cell->why.text);
+    arena_done(&cell->scratch);
     return e;
 }
 
-static err_t build(process_t *p, const topology_t *t, const topology_process_t *of, arena_t *arena,
-                   why_t *why) {
-    err_t e = spawn_actors(p, t, of, arena, why);
+static err_t build(cell_t *cell, why_t *why) {
+    const topology_process_t *of = &cell->of;
+    err_t e = look(cell, true, why);
     for (size_t i = 0; i < of->listens_len && !e; i++) {
-        e = process_listen(p, &of->listens[i], why);
+        e = process_listen(cell->p, &of->listens[i], why);
         if (e) why_wrap(why, e, "listen on %s", of->listens[i].endpoint);
     }
     for (size_t i = 0; i < of->connects_len && !e; i++) {
-        e = process_connect(p, &of->connects[i], why);
+        e = process_connect(cell->p, &of->connects[i], why);
         if (e) why_wrap(why, e, "connect to %s", of->connects[i].endpoint);
     }
     return e;
@@ -102,50 +145,85 @@ static void report(const process_t *p, int64_t hang_ms, bool *hung) {
     *hung = role;
 }
 
-// True: asked to stop; false: the process gives up.
-static bool wait_for_end(const process_t *p, int signal_fd, int64_t hang_ms) {
-    struct pollfd fds[] = {{signal_fd, POLLIN, 0}, {process_exit_fd(p), POLLIN, 0}};
+// True: asked to stop. The other signal asks to look at the placement again.
+static bool heed(cell_t *cell, int signal_fd, err_t *ret_err, why_t *why) {
+    struct signalfd_siginfo info;
+    if (read(signal_fd, &info, sizeof info) != (ssize_t)sizeof info) return false;
+    if (info.ssi_signo != SIGHUP) return true;
+    *ret_err = look(cell, false, why);
+    return false;
+}
+
+// Until it is asked to stop (ERR_OK) or gives up by itself.
+static err_t wait_for_end(cell_t *cell, int signal_fd, why_t *why) {
+    struct pollfd fds[] = {{signal_fd, POLLIN, 0}, {process_exit_fd(cell->p), POLLIN, 0}};
+    int64_t hang_ms = cell->of.hang_ms;
     bool hung = false;
-    while (poll(fds, LENGTH_OF(fds), hang_ms ? (int)hang_ms / REPORTS_PER_HANG : -1) <= 0)
-        if (hang_ms) report(p, hang_ms, &hung);
-    return fds[0].revents != 0;
+    err_t e = ERR_OK;
+    while (!e) {
+        int n = poll(fds, LENGTH_OF(fds), hang_ms ? (int)hang_ms / REPORTS_PER_HANG : -1);
+        if (n <= 0 && hang_ms) report(cell->p, hang_ms, &hung);
+        if (n <= 0) continue;
+        if (fds[0].revents && heed(cell, signal_fd, &e, why)) return ERR_OK;
+        if (fds[1].revents)
+            e = why_set(why, ERR_INTERNAL, "%s", or_empty(process_exit_reason(cell->p)));
+    }
+    return e;
+}
+
+// The topology's process of this name, or that of a moved actor.
+static err_t find_process(const topology_t *t, const char *name, arena_t *arena,
+                          topology_process_t *ret, why_t *why) {
+    const topology_process_t *found = topology_process(t, name);
+    home_t home;
+    if (found)
+        *ret = *found;
+    else if (placement_home(t, name, &home))
+        placement_own_process(arena, t, &home, name, ret);
+    else
+        return why_set(why, ERR_NOT_FOUND, "%s names no process %s", t->file, name);
+    return ERR_OK;
+}
+
+static err_t open_signals(int *ret_fd, why_t *why) {
+    sigset_t heeded;
+    sigemptyset(&heeded);
+    sigaddset(&heeded, SIGINT), sigaddset(&heeded, SIGTERM), sigaddset(&heeded, SIGHUP);
+    sigprocmask(SIG_BLOCK, &heeded, NULL); // before any thread exists
+    signal(SIGPIPE, SIG_IGN);
+    *ret_fd = signalfd(-1, &heeded, SFD_CLOEXEC);
+    return *ret_fd < 0 ? why_errno(why, errno, "signalfd") : ERR_OK;
 }
 
 static err_t run(const child_options_t *o, arena_t *arena, why_t *why) {
     topology_t topology;
+    cell_t cell = {.topology = &topology, .arena = arena};
+    CLEANUP(close_fdp) int signal_fd = -1;
     err_t e = topology_load(arena, o->topology, &o->vars, &topology, why);
+    if (!e) e = find_process(&topology, o->process, arena, &cell.of, why);
+    if (!e) e = open_signals(&signal_fd, why);
+    if (!e)
+        e = process_new(&(process_options_t){.name = cell.of.name,
+                                             .host = o->vars.node,
+                                             .may_speak_as = may_speak_as,
+                                             .may_speak_as_arg = &topology,
+                                             .restarts = (uint32_t)o->restarts,
+                                             .last_reason = o->last_reason,
+                                             .tell_parent = tell_parent,
+                                             .may_move = may_move,
+                                             .may_move_arg = &cell},
+                        &cell.p, why);
     if (e) return e;
-    const topology_process_t *of = topology_process(&topology, o->process);
-    if (!of) return why_set(why, ERR_NOT_FOUND, "%s names no process %s", o->topology, o->process);
-    sigset_t stop;
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGINT), sigaddset(&stop, SIGTERM);
-    sigprocmask(SIG_BLOCK, &stop, NULL); // before any thread exists
-    signal(SIGPIPE, SIG_IGN);
-    CLEANUP(close_fdp) int signal_fd = signalfd(-1, &stop, SFD_CLOEXEC);
-    if (signal_fd < 0) return why_errno(why, errno, "signalfd");
-    process_t *p = NULL;
-    e = process_new(&(process_options_t){.name = of->name,
-                                         .host = o->vars.node,
-                                         .may_speak_as = may_speak_as,
-                                         .may_speak_as_arg = &topology,
-                                         .restarts = (uint32_t)o->restarts,
-                                         .last_reason = o->last_reason,
-                                         .tell_parent = tell_parent},
-                    &p, why);
-    if (e) return e;
-    e = build(p, &topology, of, arena, why);
+    e = build(&cell, why);
     if (!e) {
         child_status_send(CHILD_STATUS_FD, "ready", NULL);
-        if (!wait_for_end(p, signal_fd, of->hang_ms)) {
-            e = why_set(why, ERR_INTERNAL, "%s", or_empty(process_exit_reason(p)));
-            child_status_send(CHILD_STATUS_FD, "ending", why->text);
-        }
+        e = wait_for_end(&cell, signal_fd, why);
+        if (e) child_status_send(CHILD_STATUS_FD, "ending", why->text);
     } else {
         child_status_send(CHILD_STATUS_FD, "failed", why->text);
     }
-    process_stop(p);
-    process_destroy(&p);
+    process_stop(cell.p);
+    process_destroy(&cell.p);
     return e;
 }
 

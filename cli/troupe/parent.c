@@ -1,6 +1,7 @@
 #include "cli/troupe/parent.h"
 #include "cli/troupe/child_status.h"
 #include "cli/troupe/notify.h"
+#include "cli/troupe/placement.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/text.h"
@@ -15,6 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Beside the topology's processes there are those of moved actors (placement.h): one each, wanted
+// as long as its actor is placed there.
+//
 //   idle ──spawn──► starting ──"ready"──► ready
 //    ▲  due              │ exit             │ exit
 //    └────── dead ◄──────┴──────────────────┘          (stopping: dead stays dead)
@@ -31,6 +35,8 @@ enum {
 
 typedef struct {
     const topology_process_t *process;
+    bool is_own;                 // of a moved actor, whose address is its name
+    bool unwanted;               // is to end, and stays dead
     pid_t pid;                   // 0: does not live
     int pidfd, status_fd;        // -1: none
     text_t heard;                // status bytes without a line end yet
@@ -41,13 +47,15 @@ typedef struct {
     char *last_reason;           // how it ended the last time; owned
     int64_t heard_ms;            // its last word: the watchdog's
     int64_t paused_until_ms;     // stopped by a fault; 0: it runs
-    int64_t started_ms, due_ms;  // due: when to start it (again)
+    int64_t started_ms, due_ms;  // due: when to start it (again); unwanted: to kill it
 } child_t;
 
 typedef struct {
     const parent_options_t *options;
-    child_t *children;
+    child_t *children; // room for TOPOLOGY_PROCESSES_MAX
     size_t len;
+    placement_t placement;
+    arena_t placed, owned; // of the placement; of the processes of moved actors
     int signal_fd;
     bool was_ready;  // all of them, once
     int64_t ping_ms; // the service manager's watchdog; INT64_MAX: it has none
@@ -90,6 +98,7 @@ static int spawn(const parent_options_t *o, child_t *c, int status_write_fd) {
     posix_spawn_file_actions_t files;
     sigset_t none, all;
     sigemptyset(&none);
+    sigaddset(&none, SIGHUP); // until it is ready to hear: the default would kill it
     sigfillset(&all);
     posix_spawnattr_init(&attr);
     posix_spawn_file_actions_init(&files);
@@ -139,7 +148,7 @@ static void start_child(parent_t *p, child_t *c) {
 
 // ---- what children say --------------------------------------------------------------------------
 static void fail_start(parent_t *p, const child_t *c, const char *sentence) {
-    if (p->was_ready || p->failed) return;
+    if (p->was_ready || p->failed || c->is_own) return;
     p->failed = ERR_UNAVAILABLE;
     why_set(&p->why, ERR_UNAVAILABLE, "process %s: %s", c->process->name, sentence);
     p->stopping = true;
@@ -147,7 +156,7 @@ static void fail_start(parent_t *p, const child_t *c, const char *sentence) {
 
 static void all_ready(parent_t *p) {
     for (size_t i = 0; i < p->len; i++)
-        if (!p->children[i].ready) return;
+        if (!p->children[i].ready && !p->children[i].unwanted) return;
     if (p->was_ready || p->stopping) return;
     p->was_ready = true;
     notify_send("READY=1\nSTATUS=running");
@@ -164,6 +173,94 @@ static void pause_child(child_t *c, const char *sentence) {
     pidfd_send_signal(c->pidfd, SIGSTOP, NULL, 0);
 }
 
+// ---- placement ----------------------------------------------------------------------------------
+static child_t *child_called(parent_t *p, const char *name) {
+    for (size_t i = 0; i < p->len; i++)
+        if (streq(p->children[i].process->name, name)) return &p->children[i];
+    return NULL;
+}
+
+static child_t *add_child(parent_t *p, const topology_process_t *process) {
+    assert(p->len < TOPOLOGY_PROCESSES_MAX);
+    child_t *c = &p->children[p->len++];
+    *c = (child_t){process, .pidfd = -1, .status_fd = -1};
+    p->stop_at = p->len;
+    return c;
+}
+
+// The processes of moved actors, as the placement has them now.
+static void want_own_processes(parent_t *p) {
+    const topology_t *t = p->options->topology;
+    for (size_t i = 0; i < p->len; i++) p->children[i].unwanted = p->children[i].is_own;
+    for (size_t i = 0; i < p->placement.len; i++) {
+        const placement_move_t *m = &p->placement.moves[i];
+        home_t home;
+        if (!streq(m->actor, m->process) || !placement_home(t, m->actor, &home)) continue;
+        child_t *c = child_called(p, m->actor);
+        if (!c) {
+            topology_process_t *own = ARENA_NEW(&p->owned, topology_process_t);
+            placement_own_process(&p->owned, t, &home, m->actor, own);
+            c = add_child(p, own);
+            c->is_own = true;
+        }
+        if (!c->pid) c->due_ms = 0;
+        c->unwanted = false;
+    }
+    for (size_t i = 0; i < p->len; i++) {
+        child_t *c = &p->children[i];
+        if (!c->unwanted || !c->pid || c->due_ms > c->started_ms) continue;
+        pidfd_send_signal(c->pidfd, SIGTERM, NULL, 0);
+        c->due_ms = clock_monotonic_ms() + STOP_CHILD_MS;
+    }
+}
+
+// Remembered first, then told: each child looks what is its own.
+static void place(parent_t *p, const char *actor, const char *process) {
+    home_t home;
+    arena_t arena = {0};
+    why_t why;
+    if (!placement_home(p->options->topology, actor, &home)) return;
+    bool is_home = streq(home.process->name, process);
+    bool is_more = !is_home && !child_called(p, process);
+    placement_t next = placement_with(&arena, &p->placement, actor, is_home ? NULL : process);
+    err_t e =
+        is_more && p->len == TOPOLOGY_PROCESSES_MAX
+            ? why_set(&why, ERR_TOO_LARGE, "more than %d processes", TOPOLOGY_PROCESSES_MAX)
+            : placement_save(placement_file(&arena, &p->options->topology->vars), &next, &why);
+    if (e) {
+        log_error("troupe", "%s: not moved: %s", actor, why.text);
+        arena_done(&arena);
+    } else {
+        log_info("troupe", "%s: runs in process %s from now on", actor, process);
+        arena_done(&p->placed);
+        p->placed = arena;
+        p->placement = next;
+        want_own_processes(p);
+    }
+    for (size_t i = 0; i < p->len; i++)
+        if (p->children[i].pid && !p->children[i].unwanted)
+            pidfd_send_signal(p->children[i].pidfd, SIGHUP, NULL, 0);
+}
+
+// It could not start where it was moved to.
+static void place_home(parent_t *p, const char *actor, const char *why) {
+    home_t home;
+    if (!placement_home(p->options->topology, actor, &home)) return;
+    log_error("troupe", "%s: could not start where it was moved to, and goes home: %s", actor, why);
+    place(p, actor, home.process->name);
+}
+
+static void hear_of_actor(parent_t *p, const char *word, const char *sentence) {
+    CLEANUP(free_charp) char *actor = str_dup(sentence);
+    char *space = strchr(actor, ' ');
+    if (!space) return;
+    *space = 0;
+    if (streq(word, "place"))
+        place(p, actor, space + 1);
+    else
+        place_home(p, actor, space + 1);
+}
+
 static void hear(parent_t *p, child_t *c) {
     bool open = child_status_read(c->status_fd, &c->heard);
     c->heard_ms = clock_monotonic_ms();
@@ -177,6 +274,8 @@ static void hear(parent_t *p, child_t *c) {
             all_ready(p);
         } else if (streq(word, "pause")) {
             pause_child(c, sentence);
+        } else if (streq(word, "place") || streq(word, "refused")) {
+            hear_of_actor(p, word, sentence);
         } else if (!streq(word, "alive")) {
             c->hung |= streq(word, "hung");
             free_charp(&c->last_words);
@@ -192,8 +291,12 @@ static void hear(parent_t *p, child_t *c) {
 static void died(parent_t *p, child_t *c, const char *how) {
     int64_t now_ms = clock_monotonic_ms();
     close_fdp(&c->status_fd);
-    if (p->stopping) {
+    if (p->stopping || c->unwanted) {
         log_debug("troupe", "process %s: %s", c->process->name, how);
+        return;
+    }
+    if (c->is_own && !c->ready) {
+        place_home(p, c->process->name, c->last_words ? c->last_words : how);
         return;
     }
     if (c->ready && now_ms - c->started_ms >= STEADY_MS) c->deaths = 0;
@@ -228,6 +331,10 @@ static void reap(parent_t *p, child_t *c) {
 // A child that says nothing, or only that it hangs, is killed at its deadline; reaped as any other.
 static int64_t watch_child(child_t *c, int64_t now_ms) {
     if (!c->pid) return INT64_MAX;
+    if (c->unwanted) {
+        if (now_ms >= c->due_ms) pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+        return now_ms < c->due_ms ? c->due_ms : INT64_MAX;
+    }
     if (c->paused_until_ms) {
         if (now_ms < c->paused_until_ms) return c->paused_until_ms;
         c->paused_until_ms = 0;
@@ -311,6 +418,7 @@ static int64_t start_due(parent_t *p) {
     int64_t next_ms = INT64_MAX;
     for (size_t i = 0; i < p->len && !p->stopping; i++) {
         child_t *c = &p->children[i];
+        if (c->unwanted) continue;
         if (!c->pid && c->due_ms <= clock_monotonic_ms()) start_child(p, c);
         if (!c->pid && c->due_ms < next_ms) next_ms = c->due_ms;
     }
@@ -339,14 +447,20 @@ err_t parent_run(const parent_options_t *options, why_t *why) {
     sigset_t watched;
     sigemptyset(&watched);
     sigaddset(&watched, SIGINT), sigaddset(&watched, SIGTERM), sigaddset(&watched, SIGHUP);
-    parent_t p = {.options = options, .len = options->topology->processes_len};
-    assert(p.len <= TOPOLOGY_PROCESSES_MAX);
-    p.signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (p.signal_fd < 0) return why_errno(why, errno, "signalfd");
-    p.children = mem_new(p.len * sizeof *p.children);
-    for (size_t i = 0; i < p.len; i++)
-        p.children[i] = (child_t){&options->topology->processes[i], .pidfd = -1, .status_fd = -1};
-    p.stop_at = p.len;
+    const topology_t *t = options->topology;
+    parent_t p = {.options = options};
+    err_t e = placement_load(&p.placed, placement_file(&p.placed, &t->vars), &p.placement, why);
+    if (!e) {
+        p.signal_fd = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (p.signal_fd < 0) e = why_errno(why, errno, "signalfd");
+    }
+    if (e) {
+        arena_done(&p.placed);
+        return e;
+    }
+    p.children = mem_new(TOPOLOGY_PROCESSES_MAX * sizeof *p.children);
+    for (size_t i = 0; i < t->processes_len; i++) add_child(&p, &t->processes[i]);
+    want_own_processes(&p);
     p.ping_ms = notify_watchdog_ms() ? clock_monotonic_ms() : INT64_MAX;
     for (;;) {
         int64_t until_ms = start_due(&p), watch_ms = watch_children(&p);
@@ -364,6 +478,8 @@ err_t parent_run(const parent_options_t *options, why_t *why) {
         free_charp(&p.children[i].last_reason);
     }
     free(p.children);
+    arena_done(&p.placed);
+    arena_done(&p.owned);
     close(p.signal_fd);
     if (p.failed) {
         child_status_send(options->status_fd, "failed", p.why.text);

@@ -13,6 +13,9 @@ typedef struct {
     const char *config_kind; // `kind:` of its component file; NULL: it has none
     const config_field_t *config;
     bool needs_root; // mounts, network rules, other users' processes
+    // Where it may be moved (placement.h): roles it must be linked to, separated by spaces ("*":
+    // all, "cli": command lines); and why it may not be moved at all, NULL: it may.
+    const char *speaks_with, *stays;
 } role_t;
 
 extern const role_t roles[]; // roles.c

@@ -12,19 +12,25 @@
 
 static const proxy_args_t proxy_args_default = PROXY_ARGS_DEFAULT;
 
-//  role · actor · args · defaults · component file's kind and fields · needs root
+//  role · actor · args · defaults · component file's kind and fields · needs root ·
+//  whom it speaks with · why it stays
 const role_t roles[] = {
     {"apiserver", &apiserver_actor, sizeof(apiserver_args_t), &apiserver_args_default, "ApiServer",
-     apiserver_config, false},
-    {"chaos", &chaos_actor, 0, NULL, NULL, NULL, false},
+     apiserver_config, false, "* cli"},
+    {"chaos", &chaos_actor, 0, NULL, NULL, NULL, false, "*"}, // sees whom it strikes fall
     {"controllers", &controllers_actor, sizeof(controllers_args_t), &controllers_args_default,
-     "Controllers", controllers_config, false},
-    {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false},
-    {"informers", &informers_actor, 0, NULL, NULL, NULL, false},
-    {"kubelet", &kubelet_actor, sizeof(kubelet_args_t), NULL, "Kubelet", kubelet_config, true},
-    {"proxy", &proxy_actor, sizeof(proxy_args_t), &proxy_args_default, "Proxy", proxy_config, true},
+     "Controllers", controllers_config, false, "apiserver"},
+    {"disk", &disk_actor, sizeof(disk_args_t), NULL, "Disk", disk_config, false, "store",
+     "it holds the files of its store member"},
+    {"informers", &informers_actor, 0, NULL, NULL, NULL, false, "apiserver",
+     "it serves the actors of its own process"},
+    {"kubelet", &kubelet_actor, sizeof(kubelet_args_t), NULL, "Kubelet", kubelet_config, true,
+     "apiserver"},
+    {"proxy", &proxy_actor, sizeof(proxy_args_t), &proxy_args_default, "Proxy", proxy_config, true,
+     "apiserver"},
     {"scheduler", &scheduler_actor, sizeof(scheduler_args_t), &scheduler_args_default, "Scheduler",
-     scheduler_config, false},
-    {"store", &store_actor, sizeof(store_args_t), NULL, "Store", store_config, false},
+     scheduler_config, false, "apiserver"},
+    {"store", &store_actor, sizeof(store_args_t), NULL, "Store", store_config, false,
+     "apiserver disk store"},
     {NULL},
 };

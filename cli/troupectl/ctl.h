@@ -20,7 +20,7 @@ verb_fn cmd_get, cmd_create, cmd_apply, cmd_replace, cmd_delete, cmd_describe, c
     cmd_attach, cmd_run, cmd_expose, cmd_scale, cmd_rollout, cmd_label, cmd_annotate, cmd_edit,
     cmd_patch, cmd_explain, cmd_api_resources, cmd_api_versions, cmd_version, cmd_wait, cmd_trace,
     cmd_completion, cmd_cordon, cmd_uncordon, cmd_set, cmd_port_forward;
-verb_fn cmd_chaos, cmd_dead_letters;
+verb_fn cmd_actors, cmd_chaos, cmd_dead_letters;
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 1 }; // kubectl's: 1 for every refusal
 

@@ -253,6 +253,8 @@ void stage_stop(stage_t *s, actor_t *a, const char *reason) {
     bury(s, a);
 }
 
+bool stage_drained(const actor_t *a) { return !a->depth; }
+
 void stage_stop_all(stage_t *s, const char *reason) {
     for (size_t i = s->order.len; i-- > 0;)
         if (i < s->order.len && s->order.at[i]) stage_stop(s, s->order.at[i], reason);

@@ -195,16 +195,48 @@ err_t process_new(const process_options_t *options, process_t **ret_process, why
     return ERR_OK;
 }
 
+typedef struct {
+    const char *address, *reason;
+    bool found;
+} retiree_t;
+
+static void find_there(stage_t *stage, void *arg) {
+    retiree_t *r = arg;
+    r->found |= stage_find(stage, r->address) != NULL;
+}
+
 static void stop_there(stage_t *stage, void *arg) {
-    actor_t *actor = stage_find(stage, arg);
-    if (actor) stage_stop(stage, actor, "the process stops");
+    retiree_t *r = arg;
+    actor_t *actor = stage_find(stage, r->address);
+    if (actor) stage_stop(stage, actor, r->reason);
+}
+
+bool process_runs(process_t *p, const char *address) {
+    retiree_t r = {.address = address};
+    for (size_t i = 0; i < p->spawned.len && !r.found; i++)
+        if (streq(p->spawned.at[i].address, address))
+            dispatcher_call(p->spawned.at[i].dispatcher, find_there, &r);
+    return r.found;
+}
+
+void process_retire(process_t *p, const char *address, const char *reason) {
+    retiree_t r = {address, reason};
+    for (size_t i = p->spawned.len; i-- > 0;) {
+        spawned_t *s = &p->spawned.at[i];
+        if (!streq(s->address, address)) continue;
+        dispatcher_call(s->dispatcher, stop_there, &r);
+        free(s->address);
+        vec_remove(&p->spawned, i);
+    }
 }
 
 void process_stop(process_t *p) {
     if (p->stopped) return;
     p->stopped = true;
-    for (size_t i = p->spawned.len; i-- > 0;)
-        dispatcher_call(p->spawned.at[i].dispatcher, stop_there, p->spawned.at[i].address);
+    for (size_t i = p->spawned.len; i-- > 0;) {
+        retiree_t r = {p->spawned.at[i].address, "the process stops"};
+        dispatcher_call(p->spawned.at[i].dispatcher, stop_there, &r);
+    }
     for (size_t i = p->dispatchers.len; i-- > 0;) dispatcher_stop(p->dispatchers.at[i]);
 }
 

@@ -30,6 +30,12 @@ typedef struct {
     // A word for the process above this one (child_status.h); NULL: there is none.
     void (*tell_parent)(void *arg, const char *word, const char *sentence);
     void *tell_parent_arg;
+    // May an actor of this process move to `to`? The name of that process into `arena`, or an error
+    // and why. Called on the thread of system/PROCESS; when the actor has ended here the parent is
+    // told `place ADDRESS PROCESS`. NULL: nobody may.
+    err_t (*may_move)(void *arg, arena_t *arena, const char *address, const char *to,
+                      const char **ret_process, why_t *why);
+    void *may_move_arg;
 } process_options_t;
 
 err_t process_new(const process_options_t *options, process_t **ret_process, why_t *why) MUST_USE;
@@ -38,6 +44,10 @@ err_t process_add_dispatcher(process_t *p, const char *dispatcher, why_t *why) M
 // Spawn under the root supervisor; returns after its start has said how it went.
 err_t process_spawn(process_t *p, const char *dispatcher, const actor_def_t *def, const char *name,
                     const void *args, const restart_policy_t *policy, why_t *why) MUST_USE;
+
+bool process_runs(process_t *p, const char *address); // under its root supervisor
+// For good. Nothing happens where it does not run.
+void process_retire(process_t *p, const char *address, const char *reason);
 
 typedef struct {
     const char *endpoint;         // ipc://PATH or tcp://ADDR:PORT

@@ -11,14 +11,19 @@
 enum {
     TAG_EXPIRE = 1, // timers
     TAG_DIE,
+    TAG_DRAIN,
     DIE_MS = 20, // after the answer has left
+    DRAIN_LOOK_MS = 2,
+    DRAIN_MAX_MS = 1500, // a mailbox that is never empty is left as it is
 };
+static_assert((int)DRAIN_MAX_MS < (int)STEWARD_TIMEOUT_MS, "who retires an actor answers in time");
 
 // ---- state -------------------------------------------------------------------------------------
 
 // A question passed on to every steward of this process.
 typedef struct {
-    caller_t *caller; // owned
+    caller_t *caller; // owned; NULL: nobody waits
+    char *departure;  // owned; what the parent is told afterwards: "ADDRESS PROCESS"; NULL: nothing
     const ProtobufCMessageDescriptor *reply;
     bool any;        // the first good answer is the answer; else all are joined
     size_t left;     // stewards that have not answered yet
@@ -38,6 +43,7 @@ static void trip_destroy(system_t *self, uint64_t tag) {
     round_trip_t *t = imap_remove(&self->trips, tag);
     if (!t) return;
     caller_drop(&t->caller);
+    free(t->departure);
     free(t->joined);
     free(t);
 }
@@ -56,23 +62,26 @@ static void note_steward(void *arg, const place_t *place) {
     vec_push(&found->names, name);
 }
 
-static void ask_stewards(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *reply,
-                         bool any) {
+static round_trip_t *ask_stewards(actor_t *me, const ProtobufCMessageDescriptor *type, blob_t *body,
+                                  const ProtobufCMessageDescriptor *reply, bool any) {
     system_t *self = actor_state(me);
-    const ProtobufCMessageDescriptor *type = NULL;
-    const handler_t *rows = steward_actor.handlers;
-    for (; rows->type; rows++)
-        if (streq(rows->type->name, msg->type)) type = rows->type;
-    assert(type);
     stewards_t found = {.arena = actor_arena(me)};
     directory_each(actor_directory(me), note_steward, &found);
     round_trip_t *t = NEW(round_trip_t);
-    *t = (round_trip_t){actor_keep_caller(me, msg), reply, any, found.names.len};
+    *t = (round_trip_t){.reply = reply, .any = any, .left = found.names.len};
     uint64_t tag = ++self->last_tag;
     imap_put(&self->trips, tag, t);
     for (size_t i = 0; i < found.names.len; i++)
-        actor_ask_blob(me, found.names.at[i], type, msg->body, STEWARD_TIMEOUT_MS, tag);
+        actor_ask_blob(me, found.names.at[i], type, body, STEWARD_TIMEOUT_MS, tag);
     vec_done(&found.names);
+    return t;
+}
+
+static void pass_on(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *reply,
+                    bool any) {
+    const handler_t *row = steward_actor.handlers;
+    while (!streq(row->type->name, msg->type)) row++;
+    ask_stewards(me, row->type, msg->body, reply, any)->caller = actor_keep_caller(me, msg);
 }
 
 static void join(round_trip_t *t, const blob_t *body) {
@@ -83,6 +92,13 @@ static void join(round_trip_t *t, const blob_t *body) {
 }
 
 static void finish(actor_t *me, uint64_t tag, round_trip_t *t) {
+    const system_t *self = actor_state(me);
+    const process_options_t *o = self->args->options;
+    if (t->departure) {
+        o->tell_parent(o->tell_parent_arg, "place", t->departure);
+        trip_destroy(actor_state(me), tag);
+        return;
+    }
     blob_t *body = blob_from(t->joined ? t->joined : (const uint8_t *)"", t->joined_len);
     caller_reply_blob(me, &t->caller, t->reply, body);
     blob_unref(&body);
@@ -106,18 +122,21 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
         finish(me, msg->tag, t);
         return;
     }
-    caller_fail(me, &t->caller, (err_t)failure->err, failure->why);
+    if (t->caller)
+        caller_fail(me, &t->caller, (err_t)failure->err, failure->why);
+    else
+        log_warn(actor_address(me), "%s: not moved: %s", t->departure, failure->why);
     trip_destroy(self, msg->tag);
 }
 
 static void on_list(actor_t *me, const message_t *msg, const void *body) {
-    ask_stewards(me, msg, &actor__actor_infos__descriptor, false);
+    pass_on(me, msg, &actor__actor_infos__descriptor, false);
 }
 static void on_metrics(actor_t *me, const message_t *msg, const void *body) {
-    ask_stewards(me, msg, &actor__metrics__descriptor, false);
+    pass_on(me, msg, &actor__metrics__descriptor, false);
 }
 static void on_kill_or_pause(actor_t *me, const message_t *msg, const void *body) {
-    ask_stewards(me, msg, &actor__done__descriptor, true);
+    pass_on(me, msg, &actor__done__descriptor, true);
 }
 
 // ---- system: what it knows itself --------------------------------------------------------------
@@ -132,6 +151,32 @@ static void on_dead_letters(actor_t *me, const message_t *msg, const void *body)
     Actor__DeadLetters letters = {PROTOBUF_C_MESSAGE_INIT(&actor__dead_letters__descriptor)};
     dead_letters_list(self->args->dead_letters, self->args->process, actor_arena(me), &letters);
     actor_reply(me, msg, &letters.base);
+}
+
+// ---- system: an actor moves --------------------------------------------------------------------
+
+// It ends here first, then the parent is told: whatever dies meanwhile, it is never in two places.
+static void on_move(actor_t *me, const message_t *msg, const void *body) {
+    const system_t *self = actor_state(me);
+    const process_options_t *o = self->args->options;
+    const Actor__MoveActor *move = body;
+    const char *process;
+    why_t why;
+    err_t err =
+        o->may_move && o->tell_parent
+            ? o->may_move(o->may_move_arg, actor_arena(me), move->address, move->to, &process, &why)
+            : why_set(&why, ERR_UNSUPPORTED, "nobody above this process could remember it");
+    if (err) {
+        actor_fail(me, msg, err, why.text);
+        return;
+    }
+    reply_done(me, msg); // at once: it may be the API server itself that goes
+    Actor__RetireActor retire = {PROTOBUF_C_MESSAGE_INIT(&actor__retire_actor__descriptor)};
+    retire.address = move->address;
+    blob_t *packed = msg_blob(&retire.base);
+    ask_stewards(me, retire.base.descriptor, packed, &actor__done__descriptor, true)->departure =
+        str_printf("%s %s", move->address, process);
+    blob_unref(&packed);
 }
 
 // ---- system: faults ----------------------------------------------------------------------------
@@ -244,12 +289,14 @@ static void on_list_faults(actor_t *me, const message_t *msg, const void *body) 
     actor_reply(me, msg, &faults.base);
 }
 
+static void die_of(int signal_number) {
+    signal(signal_number, SIG_DFL);
+    kill(getpid(), signal_number);
+}
+
 static void system_timer(actor_t *me, uint64_t tag) {
     const system_t *self = actor_state(me);
-    if (tag == TAG_DIE) {
-        signal(self->death, SIG_DFL);
-        kill(getpid(), self->death);
-    }
+    if (tag == TAG_DIE) die_of(self->death);
     apply_faults(me);
 }
 
@@ -285,6 +332,7 @@ static const handler_t system_rows[] = {
     {&actor__get_metrics__descriptor, on_metrics, WHO_ASKS},
     {&actor__kill_actor__descriptor, on_kill_or_pause, WHO_ASKS},
     {&actor__pause_actor__descriptor, on_kill_or_pause, WHO_ASKS},
+    {&actor__move_actor__descriptor, on_move, WHO_ASKS},
     {&actor__set_faults__descriptor, on_set_faults, WHO_ASKS},
     {&actor__clear_faults__descriptor, on_clear_faults, WHO_ASKS},
     {&actor__list_faults__descriptor, on_list_faults, WHO_ASKS},
@@ -350,11 +398,10 @@ static actor_t *wanted(actor_t *me, const message_t *msg, const char *address) {
     return found;
 }
 
-// As a wild pointer would.
-static void crash(const char *reason) {
+// As a wild pointer would; after the answer has left.
+static void crash(actor_t *me, const char *reason) {
     log_warn("steward", "crashes on purpose: %s", reason);
-    signal(SIGSEGV, SIG_DFL);
-    kill(getpid(), SIGSEGV);
+    actor_timer(me, TAG_DIE, DIE_MS);
 }
 
 static void steward_kill(actor_t *me, const message_t *msg, const void *body) {
@@ -364,7 +411,7 @@ static void steward_kill(actor_t *me, const message_t *msg, const void *body) {
     reply_done(me, msg);
     const char *reason = is_empty(kill->reason) ? "killed" : kill->reason;
     if (kill->how == ACTOR__KILL_ACTOR__HOW__CRASH)
-        crash(reason);
+        crash(me, reason);
     else if (kill->how == ACTOR__KILL_ACTOR__HOW__HANG)
         stage_hang(actor_stage(me), victim);
     else
@@ -383,12 +430,76 @@ static void steward_pause(actor_t *me, const message_t *msg, const void *body) {
     reply_done(me, msg);
 }
 
+// ---- steward: actors that leave ----------------------------------------------------------------
+
+typedef struct {
+    char *address;    // owned
+    caller_t *caller; // owned
+    int64_t deadline_ms;
+} leaver_t;
+
+typedef struct {
+    VEC(leaver_t) leavers;
+} steward_t;
+
+static void leaver_done(leaver_t *l) {
+    free(l->address);
+    caller_drop(&l->caller);
+}
+
+// What it has in its mailbox it still handles; what comes later finds it at its next place.
+static void drain(actor_t *me) {
+    steward_t *self = actor_state(me);
+    for (size_t i = self->leavers.len; i-- > 0;) {
+        leaver_t *l = &self->leavers.at[i];
+        actor_t *leaver = stage_find(actor_stage(me), l->address);
+        if (leaver && !stage_drained(leaver) && actor_now_ms(me) < l->deadline_ms) continue;
+        if (leaver) stage_stop(actor_stage(me), leaver, "moved");
+        Actor__Done done = {PROTOBUF_C_MESSAGE_INIT(&actor__done__descriptor)};
+        caller_reply(me, &l->caller, &done.base);
+        leaver_done(l);
+        vec_swap_remove(&self->leavers, i);
+    }
+    if (self->leavers.len) actor_timer(me, TAG_DRAIN, DRAIN_LOOK_MS);
+}
+
+static void steward_retire(actor_t *me, const message_t *msg, const void *body) {
+    steward_t *self = actor_state(me);
+    actor_t *leaver = wanted(me, msg, ((const Actor__RetireActor *)body)->address);
+    if (!leaver) return;
+    leaver_t l = {str_dup(actor_address(leaver)), actor_keep_caller(me, msg),
+                  actor_now_ms(me) + DRAIN_MAX_MS};
+    vec_push(&self->leavers, l);
+    actor_set_ready(leaver, false); // a bare role means others from now on
+    actor_timer(me, TAG_DRAIN, DRAIN_LOOK_MS);
+}
+
+static void steward_timer(actor_t *me, uint64_t tag) {
+    if (tag == TAG_DRAIN)
+        drain(me);
+    else
+        die_of(SIGSEGV);
+}
+
+static void steward_stop(actor_t *me) {
+    steward_t *self = actor_state(me);
+    for (size_t i = 0; i < self->leavers.len; i++) leaver_done(&self->leavers.at[i]);
+    vec_done(&self->leavers);
+}
+
 static const handler_t steward_rows[] = {
     {&actor__list_actors__descriptor, steward_list, "system"},
     {&actor__get_metrics__descriptor, steward_metrics, "system"},
     {&actor__kill_actor__descriptor, steward_kill, "system"},
     {&actor__pause_actor__descriptor, steward_pause, "system"},
+    {&actor__retire_actor__descriptor, steward_retire, "system"},
     {0},
 };
 
-const actor_def_t steward_actor = {.role = "steward", .handlers = steward_rows};
+const actor_def_t steward_actor = {
+    .role = "steward",
+    .state_size = sizeof(steward_t),
+    .handlers = steward_rows,
+    .on_timer = steward_timer,
+    .stop = steward_stop,
+};

@@ -3,6 +3,7 @@
 #include "cli/troupe/cmd.h"
 #include "cli/troupe/role.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/log.h"
 #include "runtime/base/text.h"
 #include "support/leaks.h"
 #include <fcntl.h>
@@ -31,6 +32,7 @@ static err_t sitter_start(actor_t *me, const void *args, why_t *why) {
     if (a->fail_start) return why_set(why, ERR_DISK_FULL, "the sitter finds no seat");
     if (a->abort_soon) actor_timer(me, 1, 50);
     if (a->hang_soon) actor_timer(me, 2, 50);
+    log_info(actor_address(me), "sits in %d", (int)getpid());
     return ERR_OK;
 }
 static void sitter_on_timer(actor_t *me, uint64_t tag) {
@@ -39,8 +41,48 @@ static void sitter_on_timer(actor_t *me, uint64_t tag) {
 }
 static const actor_def_t sitter_actor = {
     .role = "sitter", .state_size = 1, .start = sitter_start, .on_timer = sitter_on_timer};
+
+// ---- a role that moves others: as the file says, once for each ---------------------------------
+typedef struct {
+    const char *orders; // "ADDRESS PROCESS": taken away when it is read
+} mover_args_t;
+static const config_field_t mover_config[] = {
+    {"orders", CONFIG_STRING, offsetof(mover_args_t, orders), 0, 0, "the file"},
+    {NULL},
+};
+static char *read_file(const char *path);
+enum { MOVER_LOOK_MS = 20 };
+static err_t mover_start(actor_t *me, const void *args, why_t *why) {
+    *(const mover_args_t **)actor_state(me) = args;
+    actor_timer(me, 0, MOVER_LOOK_MS);
+    return ERR_OK;
+}
+static void mover_on_timer(actor_t *me, uint64_t tag) {
+    const mover_args_t *args = *(const mover_args_t **)actor_state(me);
+    actor_timer(me, 0, MOVER_LOOK_MS);
+    CLEANUP(free_charp) char *order = read_file(args->orders);
+    char *space = strchr(order, ' ');
+    if (!space) return;
+    unlink(args->orders);
+    *space = 0;
+    Actor__MoveActor move = {PROTOBUF_C_MESSAGE_INIT(&actor__move_actor__descriptor)};
+    move.address = order;
+    move.to = space + 1;
+    actor_ask(me, "system/one", &move.base, 5000, 0);
+}
+static void mover_done(actor_t *me, const message_t *msg, const void *body) {}
+static const handler_t mover_rows[] = {{&actor__done__descriptor, mover_done},
+                                       {&actor__failure__descriptor, mover_done},
+                                       {NULL}};
+static const actor_def_t mover_actor = {.role = "chaos",
+                                        .state_size = sizeof(void *),
+                                        .start = mover_start,
+                                        .handlers = mover_rows,
+                                        .on_timer = mover_on_timer};
+
 const role_t roles[] = {
-    {"sitter", &sitter_actor, sizeof(sitter_args_t), NULL, "Sitter", sitter_config, false},
+    {"sitter", &sitter_actor, sizeof(sitter_args_t), NULL, "Sitter", sitter_config, false, ""},
+    {"chaos", &mover_actor, sizeof(mover_args_t), NULL, "Mover", mover_config, false, ""},
     {NULL},
 };
 
@@ -331,6 +373,85 @@ Test(parent, the_service_manager_is_told)
         cr_assert_gt(recv(fd, text, sizeof text - 1, MSG_DONTWAIT), 0);
         cr_expect_str_eq(text, wanted[i]);
     }
+    stand_done(&s);
+    ASSERT_NO_LEAKS();
+}
+
+// ---- actors that move --------------------------------------------------------------------------
+#define MOVES                                                                             \
+    "kind: Topology\nprocesses:\n- name: one\n  dispatchers:\n  - name: d\n    actors:\n" \
+    "    - {role: sitter, name: s}\n"                                                     \
+    "    - {role: chaos, name: c, set: {orders: \"${config}/orders\"}}\n"
+
+static void order(const stand_t *s, const char *text) {
+    CLEANUP(free_charp) char *path = str_printf("%s/orders", s->folder);
+    CLEANUP(free_charp) char *part = str_printf("%s/part", s->folder);
+    write_file(part, text);
+    cr_assert_eq(rename(part, path), 0);
+}
+
+static bool sits_in(const stand_t *s, pid_t process) {
+    CLEANUP(free_charp) char *text = str_printf("sitter/s: sits in %d\n", (int)process);
+    return log_says(s, text);
+}
+
+Test(parent, a_moved_actor_has_a_process_of_its_own_after_a_restart_of_the_parent_too)
+{
+    stand_t s = stand_new(MOVES "- name: two\n  dispatchers: []\n");
+    pid_t before[8], after[8];
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    cr_assert_eq(children_of(parent_of(&s), before), 2);
+    order(&s, "sitter/s own");
+    WAIT_UNTIL(log_says(&s, "sitter/s: runs in process sitter/s from now on"));
+    WAIT_UNTIL(log_says(&s, "process sitter/s: ready"));
+    cr_assert_eq(children_of(parent_of(&s), after), 3);
+    cr_assert_eq(after[0], before[0]); // nobody else was touched
+    cr_assert_eq(after[1], before[1]);
+    WAIT_UNTIL(sits_in(&s, after[2]));
+    kill(after[2], SIGKILL); // it is supervised as any other
+    WAIT_UNTIL(log_says(&s, "process sitter/s: killed by signal 9 (Killed); starts again in 0 ms"));
+    kill(parent_of(&s), SIGKILL);
+    WAIT_UNTIL(is_gone(before[0]));
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    WAIT_UNTIL(log_says(&s, "ready: 3 processes"));
+    cr_assert_eq(children_of(parent_of(&s), before), 3);
+    cr_assert(sits_in(&s, before[2]));
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
+    stand_done(&s);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, an_actor_that_cannot_start_where_it_was_moved_to_goes_home)
+{
+    stand_t s = stand_new(MOVES);
+    CLEANUP(free_charp) char *component = str_printf("%s/sitter.yaml", s.etc);
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    write_file(component, "kind: Sitter\nfailStart: true\n");
+    order(&s, "sitter/s own");
+    WAIT_UNTIL(log_says(&s, "sitter/s: could not start where it was moved to, and goes home: "));
+    WAIT_UNTIL(log_says(&s, "process one: ended with status 1: sitter/s: ")); // at home, too
+    write_file(component, "kind: Sitter\n");
+    WAIT_UNTIL(children_of(parent_of(&s), (pid_t[8]){0}) == 1);
+    CLEANUP(free_charp) char *path = str_printf("%s/placement.yaml", s.data);
+    CLEANUP(free_charp) char *placement = read_file(path);
+    cr_assert_not_null(strstr(placement, "actors: {}"), "%s", placement);
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
+    stand_done(&s);
+    free_charp(&component), free_charp(&path), free_charp(&placement);
+    ASSERT_NO_LEAKS();
+}
+
+Test(parent, an_actor_moves_to_another_process_of_the_topology)
+{
+    stand_t s = stand_new(MOVES "- name: two\n  dispatchers: []\n");
+    pid_t before[8], after[8];
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    order(&s, "sitter/s two");
+    WAIT_UNTIL(children_of(parent_of(&s), before) == 2 && sits_in(&s, before[1]));
+    kill(before[1], SIGKILL); // remembered by whoever starts it again
+    WAIT_UNTIL(children_of(parent_of(&s), after) == 2 && after[1] != before[1] &&
+               sits_in(&s, after[1]));
+    cr_assert_eq(troupe(&s, "down", false, NULL), 0);
     stand_done(&s);
     ASSERT_NO_LEAKS();
 }

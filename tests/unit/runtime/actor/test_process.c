@@ -405,6 +405,60 @@ Test(process, a_paused_actor_keeps_its_mail)
     end(&p);
 }
 
+// ---- an actor leaves for another process -------------------------------------------------------
+static bell_t left;
+static char left_for[64];
+static void note_word(void *arg, const char *word, const char *sentence) {
+    snprintf(left_for, sizeof left_for, "%s %s", word, sentence);
+    sem_post(&left.sem);
+}
+static err_t to_elsewhere_only(void *arg, arena_t *arena, const char *address, const char *to,
+                               const char **ret_process, why_t *why) {
+    *ret_process = "elsewhere";
+    return streq(to, "own") ? ERR_OK : why_set(why, ERR_FORBIDDEN, "not there");
+}
+
+Test(process, an_actor_that_moves_handles_what_it_has_in_its_mailbox_first)
+{
+    process_t *p;
+    why_t why;
+    cr_assert_eq(process_new(&(process_options_t){.name = "p1",
+                                                  .may_move = to_elsewhere_only,
+                                                  .tell_parent = note_word},
+                             &p, &why),
+                 ERR_OK);
+    cr_assert_eq(process_add_dispatcher(p, "a", &why), ERR_OK);
+    cr_assert_eq(process_add_dispatcher(p, "b", &why), ERR_OK);
+    bell_init(&left);
+    spawn(p, "a", &echo_actor, "e", NULL);
+    Actor__PauseActor pause = {PROTOBUF_C_MESSAGE_INIT(&actor__pause_actor__descriptor)};
+    pause.address = "echo/e";
+    cr_assert_not_null(say(p, &pause.base));
+    drive_t *d = ARENA_NEW(&memory, drive_t);
+    *d = (drive_t){"echo/e", 1000, 1000, 25000};
+    bell_init(&d->bell);
+    spawn(p, "b", &driver_actor, "asks", d);
+    Actor__ListActors list = {PROTOBUF_C_MESSAGE_INIT(&actor__list_actors__descriptor)};
+    while (info(say(p, &list.base), "echo/e")->mailbox_depth < 1000) continue;
+    Actor__MoveActor move = {PROTOBUF_C_MESSAGE_INIT(&actor__move_actor__descriptor)};
+    move.address = "echo/e";
+    move.to = "main";
+    cr_assert_eq(put(p, &move.base)->err, ERR_FORBIDDEN);
+    move.to = "own";
+    cr_assert_not_null(say(p, &move.base)); // told before it has gone
+    for (int i = 0; i < 20; i++) cr_assert_not_null(info(say(p, &list.base), "echo/e"));
+    pause.resume = true;
+    cr_assert_not_null(say(p, &pause.base));
+    bell_wait(&d->bell);
+    cr_assert_eq(d->good, 1000);
+    bell_wait(&left);
+    cr_assert_str_eq(left_for, "place echo/e elsewhere");
+    cr_assert_not(process_runs(p, "echo/e"));
+    cr_assert_eq(process_spawn(p, "b", &echo_actor, "e", NULL, NULL, &why), ERR_OK); // and back
+    cr_assert(process_runs(p, "echo/e"));
+    end(&p);
+}
+
 // ---- giving up ---------------------------------------------------------------------------------
 static void mayfly_timer(actor_t *me, uint64_t tag) { actor_exit(me, "short life"); }
 static err_t mayfly_start(actor_t *me, const void *args, why_t *why) {
