@@ -236,7 +236,7 @@ class SideTable:
     def values(self, m, r):
         """The values that an enumeration takes, as one text."""
         go_type = r['go_type'].lstrip('*[]') if r and r['kind'] in ('prim', 'ptr', 'slice') else ''
-        if go_type == 'string':
+        if go_type in ('', 'string'):
             return ''
         gv = 'core/v1' if go_type.startswith(('v1.', 'corev1.')) else m.gv
         values = self.constants.get((gv, go_type.rpartition('.')[2]), ())

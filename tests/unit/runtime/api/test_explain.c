@@ -50,6 +50,8 @@ Test(explain, a_field_has_type_values_and_text)
                      "    When containers are started again after they have ended.\n"
                      "    \n");
     const char *container = explained(&a, "pods", "spec.containers", false);
+    cr_expect(strstr(container, "\n  resources\t<ResourceRequirements>\n    How much CPU"), "%s",
+              container);
     cr_expect(strstr(container, "FIELD: containers <[]Container>\n"));
     cr_expect(
         strstr(container,
