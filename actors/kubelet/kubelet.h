@@ -12,6 +12,9 @@
 #include "runtime/actor/kit.h"
 #include "runtime/io/config.h"
 
+// Annotation of every pod that a kubelet has taken from a file: "file".
+#define KUBELET_CONFIG_SOURCE "kubernetes.io/config.source"
+
 // All configuration of a node. Strings NULL or "": the default.
 typedef struct {
     const char *node_ip;    // default: the address of the default route's interface

@@ -955,13 +955,19 @@ static void on_drain_reply(actor_t *me, const message_t *msg, const void *body) 
     (void)kubelet_relay_answer(me, msg, &api__await_drain_reply__descriptor);
 }
 
+static void on_list_reply(actor_t *me, const message_t *msg, const void *body) {
+    (void)kubelet_relay_answer(me, msg, &api__list_reply__descriptor);
+}
+
 static const handler_t handlers[] = {
     {&api__watch_events__descriptor, on_watch, NULL, false},
     {&actor__stream_end__descriptor, on_watch, NULL, false},
     {&actor__failure__descriptor, on_failure, NULL, false},
     {&api__reply__descriptor, on_reply, NULL, false},
     {&api__await_drain_reply__descriptor, on_drain_reply, NULL, false},
+    {&api__list_reply__descriptor, on_list_reply, NULL, false},
     {&api__get__descriptor, kubelet_on_get, "pod", false},
+    {&api__list__descriptor, kubelet_on_list, "pod", false},
     {&api__await_drain__descriptor, kubelet_on_await_drain, "pod", false},
     {&actor__up__descriptor, on_up, NULL, false},
     {&actor__down__descriptor, on_down, NULL, false},

@@ -5,7 +5,7 @@
 
 enum { RELAYS_MAX = 4096 };
 
-static void relay(actor_t *me, const message_t *msg) {
+static void relay(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *type) {
     kubelet_t *self = actor_state(me);
     int64_t left_ms = msg->deadline_ms ? msg->deadline_ms - actor_now_ms(me) : API_TIMEOUT_MS;
     if (imap_len(&self->relays) >= RELAYS_MAX || left_ms <= 0) {
@@ -15,14 +15,18 @@ static void relay(actor_t *me, const message_t *msg) {
     }
     uint64_t number = ++self->relay_next;
     imap_put(&self->relays, number, actor_keep_caller(me, msg));
-    const ProtobufCMessageDescriptor *type = streq(msg->type, api__get__descriptor.name)
-                                                 ? &api__get__descriptor
-                                                 : &api__await_drain__descriptor;
     actor_ask_blob(me, API_SERVER, type, msg->body, left_ms, K_TAG_RELAY + number);
 }
 
-void kubelet_on_get(actor_t *me, const message_t *msg, const void *body) { relay(me, msg); }
-void kubelet_on_await_drain(actor_t *me, const message_t *msg, const void *body) { relay(me, msg); }
+void kubelet_on_get(actor_t *me, const message_t *msg, const void *body) {
+    relay(me, msg, &api__get__descriptor);
+}
+void kubelet_on_list(actor_t *me, const message_t *msg, const void *body) {
+    relay(me, msg, &api__list__descriptor);
+}
+void kubelet_on_await_drain(actor_t *me, const message_t *msg, const void *body) {
+    relay(me, msg, &api__await_drain__descriptor);
+}
 
 static caller_t *take(kubelet_t *self, uint64_t tag) {
     return tag > K_TAG_RELAY ? imap_remove(&self->relays, tag - K_TAG_RELAY) : NULL;

@@ -109,6 +109,7 @@ void kubelet_mirrors_sync(actor_t *me);
 
 // ---- questions of pods to the API (kubelet_relay.c) --------------------------------------------
 void kubelet_on_get(actor_t *me, const message_t *msg, const void *body);
+void kubelet_on_list(actor_t *me, const message_t *msg, const void *body);
 void kubelet_on_await_drain(actor_t *me, const message_t *msg, const void *body);
 bool kubelet_relay_answer(actor_t *me, const message_t *msg,
                           const ProtobufCMessageDescriptor *type);

@@ -48,7 +48,7 @@ static void complete(actor_t *me, Core__Pod *pod, const char *text, size_t len) 
     meta->name = arena_printf(arena, "%s-%s", or_empty(meta->name), actor_name(me));
     if (is_empty(meta->namespace_)) meta->namespace_ = "default";
     object_set_annotation(arena, &pod->base, "kubernetes.io/config.hash", meta->uid);
-    object_set_annotation(arena, &pod->base, "kubernetes.io/config.source", "file");
+    object_set_annotation(arena, &pod->base, KUBELET_CONFIG_SOURCE, "file");
     pod->spec->nodename = actor_name(me);
     pod->status = NULL;
     pod_kind()->defaults(arena, &pod->base);

@@ -295,6 +295,7 @@ static const handler_t handlers[] = {
     {&node__host_read_reply__descriptor, on_answer, NULL, false},
     {&node__probe_reply__descriptor, on_answer, NULL, false},
     {&api__reply__descriptor, on_answer, NULL, false},
+    {&api__list_reply__descriptor, on_answer, NULL, false},
     {&api__await_drain_reply__descriptor, on_answer, NULL, false},
     {&actor__failure__descriptor, on_failure, NULL, false},
     {0},

@@ -12,14 +12,21 @@
 #include "cri/cri.pb-c.h"
 #include "troupe/node.pb-c.h"
 
+// What a pod refers to: by name and in its own namespace, but for OBJECT_MASTER.
+typedef enum {
+    OBJECT_CONFIG_MAP, // Core__ConfigMap
+    OBJECT_SECRET,     // Core__Secret
+    OBJECT_MASTER,     // Core__Service: default/kubernetes, of which every container is told
+    OBJECT_SERVICES,   // Api__ListReply: the namespace's services, with enableServiceLinks
+} object_kind_t;
+
 typedef struct {
     const kubelet_args_t *args; // filled
     const char *node;
     const Core__Pod *pod;
     const char *pod_ip, *host_ip; // "" while unknown
-    // A config map (Core__ConfigMap) or secret (Core__Secret) of the pod's namespace; NULL: there
-    // is none.
-    const void *(*find)(void *arg, bool is_secret, const char *name);
+    // What the pod refers to, unpacked as object_kind_t says; NULL: it is not there.
+    const void *(*find)(void *arg, object_kind_t kind, const char *name);
     void *find_arg;
 } pod_scene_t;
 
@@ -50,12 +57,14 @@ Node__HostPrepare *pod_container_steps(const pod_scene_t *scene, const pod_membe
                                        uint32_t attempt, arena_t *arena);
 Node__HostRemove *pod_traces(const pod_scene_t *scene, arena_t *arena);
 
-// What the pod refers to by name.
 typedef struct {
-    bool is_secret;
+    object_kind_t kind;
     const char *name;
 } object_ref_t;
-size_t pod_object_refs(const Core__PodSpec *spec, arena_t *arena, object_ref_t **ret_refs);
+static inline bool object_is_of_services(object_kind_t kind) {
+    return kind == OBJECT_MASTER || kind == OBJECT_SERVICES;
+}
+size_t pod_object_refs(const Core__Pod *pod, arena_t *arena, object_ref_t **ret_refs);
 
 // Paths; in the arena.
 const char *pod_dir(const pod_scene_t *scene, arena_t *arena);

@@ -118,23 +118,33 @@ void pod_fetch_objects(actor_t *me) {
     pod_t *self = actor_state(me);
     if (!self->objects_listed) {
         object_ref_t *refs;
-        size_t len = pod_object_refs(self->pod->spec, actor_arena(me), &refs);
+        size_t len = pod_object_refs(self->pod, actor_arena(me), &refs);
         for (size_t i = 0; i < len; i++)
-            vec_push(&self->objects,
-                     ((object_t){.is_secret = refs[i].is_secret, .name = str_dup(refs[i].name)}));
+            vec_push(&self->objects, ((object_t){.kind = refs[i].kind,
+                                                 .name = str_dup(refs[i].name),
+                                                 // A made-up container reads no environment.
+                                                 .known = self->args->kubelet->simulated &&
+                                                          object_is_of_services(refs[i].kind)}));
         self->objects_listed = true;
     }
     for (size_t i = 0; i < self->objects.len; i++) {
         const object_t *o = &self->objects.at[i];
         if (o->known) continue;
         op_t *op = pod_op(self, OP_OBJECT, o->name, NULL);
-        op->is_secret = o->is_secret;
-        const kind_t *kind = kind_find("", "v1", o->is_secret ? "Secret" : "ConfigMap");
+        op->object = o->kind;
+        bool is_list = o->kind == OBJECT_SERVICES;
+        const char *kind = o->kind == OBJECT_CONFIG_MAP ? "ConfigMap"
+                           : o->kind == OBJECT_SECRET   ? "Secret"
+                                                        : "Service";
+        const char *ns =
+            o->kind == OBJECT_MASTER ? "default" : or_empty(self->pod->metadata->namespace_);
         Api__Resource resource =
-            api_resource(kind, or_empty(self->pod->metadata->namespace_), op->id, NULL);
+            api_resource(kind_find("", "v1", kind), ns, is_list ? NULL : op->id, NULL);
         Api__Get get = {.base.descriptor = &api__get__descriptor, .resource = &resource};
+        Api__List list = {.base.descriptor = &api__list__descriptor, .resource = &resource};
         // The kubelet passes it on: rights are the node's.
-        actor_ask(me, self->kubelet, &get.base, API_TIMEOUT_MS, POD_TAG_OP + op->number);
+        actor_ask(me, self->kubelet, is_list ? &list.base : &get.base, API_TIMEOUT_MS,
+                  POD_TAG_OP + op->number);
     }
 }
 

@@ -2,6 +2,8 @@
 #include "runtime/api/kinds.h"
 #include "runtime/api/msg.h"
 #include "runtime/api/quantity.h"
+#include "troupe/api.pb-c.h"
+#include <ctype.h>
 
 enum { ENV_MAX = 4096 };
 
@@ -11,14 +13,12 @@ static const char *get(const env_t *env, const char *name) {
     return NULL;
 }
 
-static err_t put(env_t *env, const char *name, const char *value, why_t *why) {
-    for (size_t i = 0; i < env->len; i++) {
-        if (!streq(env->at[i]->key, name)) continue;
-        env->at[i]->value = value;
-        return ERR_OK;
-    }
+static err_t add(env_t *env, const char *name, const char *value, why_t *why) {
     if (env->len >= ENV_MAX)
-        return why_set(why, ERR_INVALID, "more than %d environment variables", ENV_MAX);
+        return why_set(why, ERR_INVALID,
+                       "more than %d environment variables; enableServiceLinks: false leaves those "
+                       "of services out",
+                       ENV_MAX);
     if (env->len == env->cap) {
         size_t cap = env->cap ? env->cap * 2 : 16;
         Cri__KeyValue **grown = ARENA_ARRAY(env->arena, Cri__KeyValue *, cap);
@@ -31,6 +31,15 @@ static err_t put(env_t *env, const char *name, const char *value, why_t *why) {
     kv->value = value;
     env->at[env->len++] = kv;
     return ERR_OK;
+}
+
+static err_t put(env_t *env, const char *name, const char *value, why_t *why) {
+    for (size_t i = 0; i < env->len; i++) {
+        if (!streq(env->at[i]->key, name)) continue;
+        env->at[i]->value = value;
+        return ERR_OK;
+    }
+    return add(env, name, value, why);
 }
 
 // ---- $(NAME) ----------------------------------------------------------------------------------
@@ -167,7 +176,7 @@ static const char *bytes_text(arena_t *arena, ProtobufCBinaryData data) {
 static err_t from_config_map(const pod_scene_t *scene, const Core__ConfigMapKeySelector *ref,
                              const char **ret_value, why_t *why) {
     const char *name = name_of(ref->localobjectreference);
-    const Core__ConfigMap *map = scene->find(scene->find_arg, false, name);
+    const Core__ConfigMap *map = scene->find(scene->find_arg, OBJECT_CONFIG_MAP, name);
     for (size_t i = 0; map && i < map->n_data; i++)
         if (streq(or_empty(map->data[i]->key), or_empty(ref->key))) {
             *ret_value = or_empty(map->data[i]->value);
@@ -183,7 +192,7 @@ static err_t from_config_map(const pod_scene_t *scene, const Core__ConfigMapKeyS
 static err_t from_secret(const pod_scene_t *scene, const Core__SecretKeySelector *ref,
                          arena_t *arena, const char **ret_value, why_t *why) {
     const char *name = name_of(ref->localobjectreference);
-    const Core__Secret *secret = scene->find(scene->find_arg, true, name);
+    const Core__Secret *secret = scene->find(scene->find_arg, OBJECT_SECRET, name);
     for (size_t i = 0; secret && i < secret->n_data; i++)
         if (streq(or_empty(secret->data[i]->key), or_empty(ref->key))) {
             *ret_value = bytes_text(arena, secret->data[i]->value);
@@ -202,7 +211,7 @@ static err_t add_source(const pod_scene_t *scene, const Core__EnvFromSource *fro
     err_t err = ERR_OK;
     if (from->configmapref) {
         const char *name = name_of(from->configmapref->localobjectreference);
-        const Core__ConfigMap *map = scene->find(scene->find_arg, false, name);
+        const Core__ConfigMap *map = scene->find(scene->find_arg, OBJECT_CONFIG_MAP, name);
         if (!map && !from->configmapref->optional)
             return why_set(why, ERR_INVALID, "configmap \"%s\" not found", name);
         for (size_t i = 0; map && !err && i < map->n_data; i++)
@@ -211,7 +220,7 @@ static err_t add_source(const pod_scene_t *scene, const Core__EnvFromSource *fro
     }
     if (from->secretref && !err) {
         const char *name = name_of(from->secretref->localobjectreference);
-        const Core__Secret *secret = scene->find(scene->find_arg, true, name);
+        const Core__Secret *secret = scene->find(scene->find_arg, OBJECT_SECRET, name);
         if (!secret && !from->secretref->optional)
             return why_set(why, ERR_INVALID, "secret \"%s\" not found", name);
         for (size_t i = 0; secret && !err && i < secret->n_data; i++)
@@ -242,7 +251,76 @@ static err_t value_of(const pod_scene_t *scene, const Core__Container *c, const 
                          or_empty(var->name));
 }
 
+// ---- services ---------------------------------------------------------------------------------
+// "my-web" -> "MY_WEB"
+static const char *variable_name(arena_t *arena, const char *name) {
+    char *out = arena_strdup(arena, name);
+    for (char *p = out; *p; p++) *p = *p == '-' ? '_' : (char)toupper((unsigned char)*p);
+    return out;
+}
+
+// For a port of protocol TCP: WEB_PORT_80_TCP=tcp://IP:80, …_PROTO, …_PORT, …_ADDR; as Docker's
+// links were, and the first port's as WEB_PORT, too.
+static err_t add_link(env_t *env, const char *prefix, const char *ip, const Core__ServicePort *p,
+                      bool is_first, why_t *why) {
+    const char *protocol = is_empty(p->protocol) ? "TCP" : p->protocol;
+    char *lower = arena_strdup(env->arena, protocol);
+    for (char *at = lower; *at; at++) *at = (char)tolower((unsigned char)*at);
+    const char *number = arena_printf(env->arena, "%d", p->port);
+    const char *url = arena_printf(env->arena, strchr(ip, ':') ? "%s://[%s]:%s" : "%s://%s:%s",
+                                   lower, ip, number);
+    const char *name = arena_printf(env->arena, "%s_PORT_%s_%s", prefix, number, protocol);
+    const struct {
+        const char *suffix, *value;
+    } rows[] = {{"", url}, {"_PROTO", lower}, {"_PORT", number}, {"_ADDR", ip}};
+    err_t err = is_first ? add(env, arena_printf(env->arena, "%s_PORT", prefix), url, why) : ERR_OK;
+    for (size_t i = 0; i < LENGTH_OF(rows) && !err; i++)
+        err = add(env, arena_printf(env->arena, "%s%s", name, rows[i].suffix), rows[i].value, why);
+    return err;
+}
+
+static err_t add_service(env_t *env, const Core__Service *service, why_t *why) {
+    const Core__ServiceSpec *spec = service->spec;
+    const char *ip = spec ? or_empty(spec->clusterip) : "";
+    if (!*ip || streq(ip, "None") || !spec->n_ports) return ERR_OK;
+    arena_t *arena = env->arena;
+    const char *prefix = variable_name(arena, or_empty(service->metadata->name));
+    err_t err = add(env, arena_printf(arena, "%s_SERVICE_HOST", prefix), ip, why);
+    if (!err)
+        err = add(env, arena_printf(arena, "%s_SERVICE_PORT", prefix),
+                  arena_printf(arena, "%d", spec->ports[0]->port), why);
+    for (size_t i = 0; i < spec->n_ports && !err; i++)
+        if (!is_empty(spec->ports[i]->name))
+            err = add(env,
+                      arena_printf(arena, "%s_SERVICE_PORT_%s", prefix,
+                                   variable_name(arena, spec->ports[i]->name)),
+                      arena_printf(arena, "%d", spec->ports[i]->port), why);
+    for (size_t i = 0; i < spec->n_ports && !err; i++)
+        err = add_link(env, prefix, ip, spec->ports[i], i == 0, why);
+    return err;
+}
+
+// As the kubelet of Kubernetes: default/kubernetes always, those of the pod's namespace with
+// enableServiceLinks; one of the namespace that is called kubernetes takes its place.
+static err_t add_services(const pod_scene_t *scene, env_t *env, why_t *why) {
+    const Api__ListReply *list =
+        scene->find(scene->find_arg, OBJECT_SERVICES, or_empty(scene->pod->metadata->namespace_));
+    const Core__Service *master = scene->find(scene->find_arg, OBJECT_MASTER, "kubernetes");
+    err_t err = ERR_OK;
+    for (size_t i = 0; list && i < list->n_items && !err; i++) {
+        const Core__Service *one =
+            msg_unpack_own(env->arena, &core__service__descriptor,
+                           (bytes_t){list->items[i].data, list->items[i].len});
+        if (!one || !one->metadata) continue;
+        if (streq(or_empty(one->metadata->name), "kubernetes")) master = NULL;
+        err = add_service(env, one, why);
+    }
+    return err || !master ? err : add_service(env, master, why);
+}
+
 err_t pod_env(const pod_scene_t *scene, const Core__Container *c, env_t *env, why_t *why) {
+    err_t none = add_services(scene, env, why);
+    if (none) return none;
     for (size_t i = 0; i < c->n_envfrom; i++) {
         err_t err = add_source(scene, c->envfrom[i], env, why);
         if (err) return err;

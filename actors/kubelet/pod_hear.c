@@ -520,17 +520,27 @@ static void pre_stop_ended(actor_t *me, const op_t *op, bool failed) {
     pod_stop_now(me, op->id, left_s < 2 ? 2 : left_s);
 }
 
-static void heard_object(actor_t *me, const op_t *op, const void *body, bool found) {
-    pod_t *self = actor_state(me);
+static blob_t *packed_object(const op_t *op, const void *body) {
+    if (op->object == OBJECT_SERVICES) return msg_blob(body);
     const Api__Reply *reply = body;
+    return reply->object ? blob_from(reply->object->raw.data, reply->object->raw.len) : NULL;
+}
+
+static void heard_object(actor_t *me, const op_t *op, const void *body) { // NULL: it is not there
+    pod_t *self = actor_state(me);
     for (size_t i = 0; i < self->objects.len; i++) {
         object_t *o = &self->objects.at[i];
-        if (o->is_secret != op->is_secret || !streq(o->name, op->id)) continue;
+        if (o->kind != op->object || !streq(o->name, op->id)) continue;
         o->known = true;
         blob_unref(&o->packed);
-        if (found && reply->object)
-            o->packed = blob_from(reply->object->raw.data, reply->object->raw.len);
+        if (body) o->packed = packed_object(op, body);
     }
+}
+
+// Pods of files start without an API server: what services it would tell of, they go without.
+static bool goes_without(const pod_t *self, object_kind_t kind) {
+    return object_is_of_services(kind) &&
+           streq(or_empty(object_annotation(&self->pod->base, KUBELET_CONFIG_SOURCE)), "file");
 }
 
 static void status_failed(actor_t *me, const op_t *op) {
@@ -561,7 +571,7 @@ void pod_heard(actor_t *me, const op_t *op, const void *body) {
         heard_container(me, op, body);
         if (op->of_look) look_step_done(self);
         break;
-    case OP_OBJECT: heard_object(me, op, body, true); break;
+    case OP_OBJECT: heard_object(me, op, body); break;
     case OP_PREPARE:
         self->prepared = true;
         self->preparing = false;
@@ -628,8 +638,8 @@ void pod_heard_failure(actor_t *me, const op_t *op, err_t err, const char *why) 
         if (op->of_look) look_step_done(self);
         break;
     case OP_OBJECT:
-        if (err == ERR_NOT_FOUND)
-            heard_object(me, op, NULL, false);
+        if (err == ERR_NOT_FOUND || goes_without(self, op->object))
+            heard_object(me, op, NULL);
         else
             actor_timer(me, POD_TAG_WAKE, POD_HOLD_MS);
         break;

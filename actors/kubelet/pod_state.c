@@ -1,6 +1,7 @@
 #include "actors/kubelet/pod_state.h"
 #include "runtime/api/kinds.h"
 #include "runtime/api/msg.h"
+#include "troupe/api.pb-c.h"
 
 void pod_set_text(const char **field, const char *value) {
     char *old = (char *)*field;
@@ -235,14 +236,18 @@ typedef struct {
     pod_t *self;
     arena_t *arena;
 } finder_t;
-static const void *find_object(void *arg, bool is_secret, const char *name) {
+static const void *find_object(void *arg, object_kind_t kind, const char *name) {
+    static const ProtobufCMessageDescriptor *const types[] = {
+        [OBJECT_CONFIG_MAP] = &core__config_map__descriptor,
+        [OBJECT_SECRET] = &core__secret__descriptor,
+        [OBJECT_MASTER] = &core__service__descriptor,
+        [OBJECT_SERVICES] = &api__list_reply__descriptor,
+    };
     finder_t *f = arg;
     for (size_t i = 0; i < f->self->objects.len; i++) {
         const object_t *o = &f->self->objects.at[i];
-        if (o->is_secret != is_secret || !streq(o->name, name) || !o->packed) continue;
-        return msg_unpack_own(f->arena,
-                              is_secret ? &core__secret__descriptor : &core__config_map__descriptor,
-                              blob_bytes(o->packed));
+        if (o->kind != kind || !streq(o->name, name) || !o->packed) continue;
+        return msg_unpack_own(f->arena, types[kind], blob_bytes(o->packed));
     }
     return NULL;
 }

@@ -69,11 +69,11 @@ typedef struct {
     char *member; // a member's name; owned
     uint32_t attempt;
     int64_t grace_s;
-    int64_t began_ms; // monotonic
-    int probe;        // OP_PROBE: probe_kind_t
-    bool is_secret;   // OP_OBJECT
-    bool of_look;     // part of a look: counted there
-    bool of_run;      // OP_SANDBOX_STATUS: the last step of running one
+    int64_t began_ms;     // monotonic
+    int probe;            // OP_PROBE: probe_kind_t
+    object_kind_t object; // OP_OBJECT
+    bool of_look;         // part of a look: counted there
+    bool of_run;          // OP_SANDBOX_STATUS: the last step of running one
 } op_t;
 
 typedef enum { PROBE_STARTUP, PROBE_LIVENESS, PROBE_READINESS, PROBE_KINDS } probe_kind_t;
@@ -112,7 +112,7 @@ typedef struct {
 } container_more_t;
 
 typedef struct {
-    bool is_secret;
+    object_kind_t kind;
     char *name;
     blob_t *packed;
     bool known;

@@ -372,9 +372,9 @@ typedef struct {
     size_t len, cap;
 } refs_t;
 
-static void want(refs_t *r, bool is_secret, const char *name) {
+static void want(refs_t *r, object_kind_t kind, const char *name) {
     for (size_t i = 0; i < r->len; i++)
-        if (r->at[i].is_secret == is_secret && streq(r->at[i].name, name)) return;
+        if (r->at[i].kind == kind && streq(r->at[i].name, name)) return;
     if (is_empty(name)) return;
     if (r->len == r->cap) {
         object_ref_t *grown = ARENA_ARRAY(r->arena, object_ref_t, r->cap ? r->cap * 2 : 8);
@@ -382,42 +382,49 @@ static void want(refs_t *r, bool is_secret, const char *name) {
         r->at = grown;
         r->cap = r->cap ? r->cap * 2 : 8;
     }
-    r->at[r->len++] = (object_ref_t){is_secret, name};
+    r->at[r->len++] = (object_ref_t){kind, name};
 }
 
 static void want_of_container(refs_t *r, const Core__Container *c) {
     for (size_t i = 0; i < c->n_envfrom; i++) {
         if (c->envfrom[i]->configmapref)
-            want(r, false, ref_name(c->envfrom[i]->configmapref->localobjectreference));
+            want(r, OBJECT_CONFIG_MAP, ref_name(c->envfrom[i]->configmapref->localobjectreference));
         if (c->envfrom[i]->secretref)
-            want(r, true, ref_name(c->envfrom[i]->secretref->localobjectreference));
+            want(r, OBJECT_SECRET, ref_name(c->envfrom[i]->secretref->localobjectreference));
     }
     for (size_t i = 0; i < c->n_env; i++) {
         const Core__EnvVarSource *from = c->env[i]->valuefrom;
         if (from && from->configmapkeyref)
-            want(r, false, ref_name(from->configmapkeyref->localobjectreference));
+            want(r, OBJECT_CONFIG_MAP, ref_name(from->configmapkeyref->localobjectreference));
         if (from && from->secretkeyref)
-            want(r, true, ref_name(from->secretkeyref->localobjectreference));
+            want(r, OBJECT_SECRET, ref_name(from->secretkeyref->localobjectreference));
     }
 }
 
-size_t pod_object_refs(const Core__PodSpec *spec, arena_t *arena, object_ref_t **ret_refs) {
+size_t pod_object_refs(const Core__Pod *pod, arena_t *arena, object_ref_t **ret_refs) {
+    const Core__PodSpec *spec = pod->spec;
     refs_t r = {.arena = arena};
+    const char *ns = or_empty(pod->metadata->namespace_);
+    bool has_links = !spec->has_enableservicelinks || spec->enableservicelinks;
+    if (has_links) want(&r, OBJECT_SERVICES, ns);
+    if (!has_links || !streq(ns, "default")) want(&r, OBJECT_MASTER, "kubernetes");
     for (size_t i = 0; i < spec->n_initcontainers; i++)
         want_of_container(&r, spec->initcontainers[i]);
     for (size_t i = 0; i < spec->n_containers; i++) want_of_container(&r, spec->containers[i]);
     for (size_t i = 0; i < spec->n_volumes; i++) {
         const Core__VolumeSource *src = spec->volumes[i]->volumesource;
-        if (src && src->configmap) want(&r, false, ref_name(src->configmap->localobjectreference));
-        if (src && src->secret) want(&r, true, or_empty(src->secret->secretname));
+        if (src && src->configmap)
+            want(&r, OBJECT_CONFIG_MAP, ref_name(src->configmap->localobjectreference));
+        if (src && src->secret) want(&r, OBJECT_SECRET, or_empty(src->secret->secretname));
         for (size_t k = 0; src && src->projected && k < src->projected->n_sources; k++) {
             const Core__VolumeProjection *one = src->projected->sources[k];
-            if (one->configmap) want(&r, false, ref_name(one->configmap->localobjectreference));
-            if (one->secret) want(&r, true, ref_name(one->secret->localobjectreference));
+            if (one->configmap)
+                want(&r, OBJECT_CONFIG_MAP, ref_name(one->configmap->localobjectreference));
+            if (one->secret) want(&r, OBJECT_SECRET, ref_name(one->secret->localobjectreference));
         }
     }
     for (size_t i = 0; i < spec->n_imagepullsecrets; i++)
-        want(&r, true, ref_name(spec->imagepullsecrets[i]));
+        want(&r, OBJECT_SECRET, ref_name(spec->imagepullsecrets[i]));
     *ret_refs = r.at;
     return r.len;
 }

@@ -146,7 +146,7 @@ static void direct_created(void *arg, const grpc_result_t *result) {
     (void)grpc_call(b->grpc, RUNTIME "StartContainer", &start.base, CALL_MS, direct_started, d);
 }
 
-static const void *find_nothing(void *arg, bool is_secret, const char *name) { return NULL; }
+static const void *find_nothing(void *arg, object_kind_t kind, const char *name) { return NULL; }
 static pod_scene_t scene_of(actor_t *me, const direct_t *d, kubelet_args_t *args) {
     const bench_t *b = actor_state(me);
     arena_t *arena = actor_arena(me);

@@ -63,6 +63,7 @@ same=1; for n in uts ipc net; do [ -n "$(ns_of a $n)" ] && [ "$(ns_of a $n)" = "
 [ -n "$same" ] && ok "containers of a pod share UTS, IPC and NET" || not_ok "containers of a pod share UTS, IPC and NET"
 apart=1; for n in mnt pid; do [ -n "$(ns_of a $n)" ] && [ "$(ns_of a $n)" != "$(ns_of b $n)" ] || apart=; done
 [ -n "$apart" ] && ok "and not MNT and PID" || not_ok "and not MNT and PID"
+check_text "containers know the services that were there" "^MYWEB_SERVICE_HOST=$cluster_ip KUBERNETES_PORT_443_TCP_PORT=443$" "$(ctl exec two -c a -- sh -c 'echo MYWEB_SERVICE_HOST=$MYWEB_SERVICE_HOST KUBERNETES_PORT_443_TCP_PORT=$KUBERNETES_PORT_443_TCP_PORT' 2>&1)"
 ctl delete pod two > /dev/null
 
 # ---- a file, old API group included (§4) --------------------------------------------------------------
