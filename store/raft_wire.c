@@ -85,6 +85,7 @@ err_t raft_wire_get(arena_t *arena, const Raftpb__Message *from, raft_message_t 
         .round = from->round,
         .everywhere = from->everywhere,
         .full = from->full,
+        .promise_ms = from->promise_ms,
     };
     return ERR_OK;
 }
@@ -108,6 +109,7 @@ Raftpb__Message *raft_wire_put(arena_t *arena, const raft_message_t *message, ui
     to->round = message->round;
     to->everywhere = message->everywhere;
     to->full = message->full;
+    to->promise_ms = message->promise_ms;
     to->cluster_id = cluster_id;
     return to;
 }

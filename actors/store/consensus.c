@@ -24,7 +24,7 @@ void store_ask_disk(actor_t *me) {
 static void begin(actor_t *me) {
     store_t *s = actor_state(me);
     s->raft_options.trail = &s->trail;
-    s->raft = raft_new(&s->raft_options, actor_now_ms(me), rng_next(actor_rng(me)));
+    s->raft = raft_new(&s->raft_options, store_raft_ms(me), rng_next(actor_rng(me)));
     s->phase = STORE_RUNNING;
     trail_done(&s->trail);
 }
@@ -114,6 +114,7 @@ void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
         .hard = {state->term, state->vote},
         .applied = s->loaded,
         .witness = store_is_witness(s),
+        .lease_reads = s->args->lease_reads,
         .config_index = mvcc_meta(s->mvcc)->config_index,
     };
     err = store_first_config(me, &s->raft_options.config, &why);
@@ -282,7 +283,7 @@ static void perform(actor_t *me, const Raftpb__Message *source) {
 
 raft_event_t store_event(actor_t *me, raft_event_type_t type) {
     return (
-        raft_event_t){.type = type, .now_ms = actor_now_ms(me), .dice = rng_next(actor_rng(me))};
+        raft_event_t){.type = type, .now_ms = store_raft_ms(me), .dice = rng_next(actor_rng(me))};
 }
 
 void store_step(actor_t *me, const raft_event_t *event, const Raftpb__Message *source) {
@@ -294,7 +295,7 @@ void store_step(actor_t *me, const raft_event_t *event, const Raftpb__Message *s
 void store_tick(actor_t *me) {
     store_t *s = actor_state(me);
     // An election of one needs no waiting between its steps.
-    while (raft_deadline_ms(s->raft) <= actor_now_ms(me)) {
+    while (raft_deadline_ms(s->raft) <= store_raft_ms(me)) {
         raft_event_t event = store_event(me, RAFT_EVENT_TICK);
         store_step(me, &event, NULL);
     }
@@ -302,7 +303,7 @@ void store_tick(actor_t *me) {
     if (due == INT64_MAX)
         actor_timer_cancel(me, TIMER_RAFT);
     else
-        actor_timer(me, TIMER_RAFT, due - actor_now_ms(me));
+        actor_timer(me, TIMER_RAFT, due - store_raft_ms(me));
 }
 
 void store_on_disk_synced(actor_t *me, const message_t *msg, const void *body) {
@@ -404,7 +405,7 @@ static raft_index_t cut_for_peers(actor_t *me, raft_index_t flushed) {
         raft_peer_view_t view;
         if (!raft_peer(s->raft, member->id, &view)) continue;
         raft_index_t has = member->snapshot ? store_snapshot_index(member) : view.match;
-        bool is_gone = actor_now_ms(me) - view.heard_ms > STORE_LOG_FOR_PEERS_MS;
+        bool is_gone = store_raft_ms(me) - view.heard_ms > STORE_LOG_FOR_PEERS_MS;
         if (has < limit && !is_gone) limit = has;
     }
     return limit;

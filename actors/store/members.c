@@ -105,7 +105,7 @@ static Store__PeerStatus *member_status(actor_t *me, const raft_member_t *member
     } else if (raft_peer(s->raft, member->id, &view)) {
         out->match_index = view.match;
         out->lag = last > view.match ? last - view.match : 0;
-        out->last_heard_ms = actor_now_ms(me) - view.heard_ms;
+        out->last_heard_ms = store_raft_ms(me) - view.heard_ms;
         const member_t *known = store_member(s, member->id);
         if (known) store_snapshot_progress(known, &out->snapshot_sent_bytes, &out->snapshot_bytes);
     }
@@ -321,7 +321,7 @@ raft_id_t store_best_successor(actor_t *me) {
         raft_peer_view_t view;
         const raft_member_t *m = &config->members[i];
         if (m->role != RAFT_MEMBER_VOTER || !raft_peer(s->raft, m->id, &view)) continue;
-        if (actor_now_ms(me) - view.heard_ms > 1000 || view.match < best_match) continue;
+        if (store_raft_ms(me) - view.heard_ms > 1000 || view.match < best_match) continue;
         best = m->id;
         best_match = view.match;
     }

@@ -179,6 +179,7 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
         reply->leader = arena_strdup(actor_arena(me), store_member_name(s, raft_leader(s->raft)));
         store_fill_members(me, &reply->peers, &reply->n_peers);
         const raft_member_t *self = raft_config_find(raft_config(s->raft), s->id);
+        reply->read_lease = raft_has_lease(s->raft, store_raft_ms(me));
         reply->role = s->is_removed || !self ? "removed" : store_role_text(self->role);
     }
     fill_sync_times(me, reply);
@@ -353,6 +354,8 @@ const config_field_t store_config[] = {
      60 * 1000, "silence of the leader that starts an election"},
     {"heartbeat", CONFIG_DURATION_MS, offsetof(store_args_t, heartbeat_ms), 1, 10 * 1000,
      "how often a leader speaks"},
+    {"leaseReads", CONFIG_BOOL, offsetof(store_args_t, lease_reads), 0, 0,
+     "the leader reads without asking the others, for as long as they promise to elect nobody"},
     {"historyKeep", CONFIG_DURATION_MS, offsetof(store_args_t, history_keep_ms), 1000, INT64_MAX,
      "history older than this may be compacted"},
     {"historyKeepRevisions", CONFIG_INT, offsetof(store_args_t, history_keep_revisions), 1,

@@ -32,6 +32,9 @@ typedef struct {
     bool join;                   // begins as nobody's member, and waits until the others add it
     int64_t election_timeout_ms; // 0: RAFT_ELECTION_TIMEOUT_DEFAULT_MS
     int64_t heartbeat_ms;        // 0: RAFT_HEARTBEAT_DEFAULT_MS
+    // Reads without a round of heartbeats, by read lease (docs/store.md). Without it a member
+    // promises no lease either, so it serves when a majority has it.
+    bool lease_reads;
     // History older than this may be compacted away by the leader; 0: 10 minutes; < 0: never.
     int64_t history_keep_ms;
     // … but never the newest so many revisions; 0: STORE_HISTORY_KEEP_REVISIONS.

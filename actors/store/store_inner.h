@@ -147,6 +147,9 @@ static inline bool store_is_witness(const store_t *s) {
     return s->args->witness && streq(s->args->witness, s->args->member);
 }
 
+// Raft's clock: read for each event, as read leases stand on it.
+static inline int64_t store_raft_ms(const actor_t *me) { return actor_boottime_ms(me); }
+
 static inline bool store_leads(const store_t *s) {
     return s->phase == STORE_RUNNING && raft_is_settled(s->raft);
 }

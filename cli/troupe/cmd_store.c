@@ -10,8 +10,9 @@
 // ---- status -------------------------------------------------------------------------------------
 static void print_member(arena_t *arena, const Store__StatusReply *s) {
     printf("%s\n", s->member);
-    printf("  role        %s%s\n", is_empty(s->role) ? "voter" : s->role,
-           !is_empty(s->leader) && streq(s->leader, s->member) ? ", leads" : "");
+    printf("  role        %s%s%s\n", is_empty(s->role) ? "voter" : s->role,
+           !is_empty(s->leader) && streq(s->leader, s->member) ? ", leads" : "",
+           s->read_lease ? ", reads by lease" : "");
     printf("  cluster     %016llx, term %llu, leader %s\n", (unsigned long long)s->cluster_id,
            (unsigned long long)s->term, is_empty(s->leader) ? "unknown" : s->leader);
     printf("  log         applied %llu, committed %llu, last %llu\n",

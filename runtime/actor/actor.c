@@ -15,7 +15,10 @@ const char *actor_name(const actor_t *me) { return me->name->text + me->name->ro
 uint64_t actor_incarnation(const actor_t *me) { return me->incarnation; }
 int64_t actor_now_ms(const actor_t *me) { return me->stage->clocks.monotonic_us / 1000; }
 int64_t actor_now_us(const actor_t *me) { return me->stage->clocks.monotonic_us; }
-int64_t actor_boottime_ms(const actor_t *me) { return me->stage->clocks.boottime_us / 1000; }
+int64_t actor_boottime_ms(const actor_t *me) {
+    const stage_host_t *host = &me->stage->options.host;
+    return host->boottime_ms(host->arg);
+}
 int64_t actor_wall_ms(const actor_t *me) { return me->stage->clocks.wall_ms; }
 rng_t *actor_rng(actor_t *me) { return &me->stage->rng; }
 void actor_set_trace(actor_t *me, uint64_t trace_id) { me->stage->trace_id = trace_id; }

@@ -27,13 +27,14 @@ enum {
 };
 
 typedef struct {
-    int64_t monotonic_us, boottime_us, wall_ms;
+    int64_t monotonic_us, wall_ms;
 } stage_clocks_t;
 
 typedef struct {
     void *arg;
     void (*clocks)(void *arg, stage_clocks_t *ret_clocks);
-    int64_t (*tick_us)(void *arg); // monotonic, not frozen: measures calls
+    int64_t (*tick_us)(void *arg);     // monotonic, not frozen: measures calls
+    int64_t (*boottime_ms)(void *arg); // not frozen either
     // To a dispatcher (or simulated process) other than this one; *taken*. Leaves at the round's
     // end. False, and nothing taken: too much is waiting for that one.
     bool (*send)(void *arg, uint32_t port, envelope_t **env);

@@ -53,11 +53,12 @@ struct dispatcher {
 
 static void host_clocks(void *arg, stage_clocks_t *ret) {
     const dispatcher_t *d = arg;
-    *ret = (stage_clocks_t){clock_monotonic_us(), clock_boottime_ms() * 1000,
-                            clock_wall_ms() + faults_skew_ms(d->options.faults)};
+    *ret =
+        (stage_clocks_t){clock_monotonic_us(), clock_wall_ms() + faults_skew_ms(d->options.faults)};
 }
 
 static int64_t host_tick(void *arg) { return clock_monotonic_us(); }
+static int64_t host_boottime(void *arg) { return clock_boottime_ms(); }
 
 static bool host_send(void *arg, uint32_t port, envelope_t **env) {
     const dispatcher_t *d = arg;
@@ -256,18 +257,19 @@ static err_t open_all(dispatcher_t *d, why_t *why) {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = EPOLL_INBOX};
     if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, bus_port_fd(d->port), &event) < 0)
         return why_errno(why, errno, "inbox of dispatcher %s", d->name);
-    d->stage = stage_new(&(stage_options_t){.host = {d, host_clocks, host_tick, host_send,
-                                                     host_watch_fd, host_hop, host_exhausted},
-                                            .directory = d->options.directory,
-                                            .faults = d->options.faults,
-                                            .port = dispatcher_port(d),
-                                            .process = d->options.process,
-                                            .host_name = d->options.host,
-                                            .dispatcher = d->name,
-                                            .restarts = d->options.restarts,
-                                            .last_reason = d->options.last_reason,
-                                            .dead_letters = d->options.dead_letters,
-                                            .seed = rng_seed_from_kernel()});
+    d->stage =
+        stage_new(&(stage_options_t){.host = {d, host_clocks, host_tick, host_boottime, host_send,
+                                              host_watch_fd, host_hop, host_exhausted},
+                                     .directory = d->options.directory,
+                                     .faults = d->options.faults,
+                                     .port = dispatcher_port(d),
+                                     .process = d->options.process,
+                                     .host_name = d->options.host,
+                                     .dispatcher = d->name,
+                                     .restarts = d->options.restarts,
+                                     .last_reason = d->options.last_reason,
+                                     .dead_letters = d->options.dead_letters,
+                                     .seed = rng_seed_from_kernel()});
     return thread_start(d, why);
 }
 

@@ -111,6 +111,7 @@ uint64_t actor_incarnation(const actor_t *me);
 int64_t
 actor_now_ms(const actor_t *me); // monotonic, frozen for the round; virtual in the simulator
 int64_t actor_now_us(const actor_t *me);
+// CLOCK_BOOTTIME, read for this call: not frozen, so that who was stopped within a round knows.
 int64_t actor_boottime_ms(const actor_t *me);
 int64_t actor_wall_ms(const actor_t *me);
 rng_t *actor_rng(actor_t *me);                 // seeded by the kernel, or by the simulator's seed

@@ -232,14 +232,15 @@ static void on_hop(void *arg, const actor_t *actor, envelope_t *env, uint64_t ta
 static void host_clocks(void *arg, stage_clocks_t *ret) {
     proc_t *p = arg;
     int64_t local = local_us(p, p->sim->now_us);
-    *ret = (stage_clocks_t){local, local,
-                            start_wall_ms + (local - START_US) / 1000 + p->wall_offset_ms};
+    *ret = (stage_clocks_t){local, start_wall_ms + (local - START_US) / 1000 + p->wall_offset_ms};
 }
 
 static int64_t host_tick(void *arg) {
     proc_t *p = arg;
     return local_us(p, p->sim->now_us);
 }
+
+static int64_t host_boottime(void *arg) { return host_tick(arg) / 1000; }
 
 static bool host_send(void *arg, uint32_t port, envelope_t **env) {
     proc_t *from = arg, *to = from->sim->procs.at[port];
@@ -340,15 +341,16 @@ static proc_t *proc_new(sim_t *sim, const char *host, const char *name) {
     p->boot = 1;
     p->directory = directory_new();
     directory_subscribe(p->directory, on_directory, p);
-    p->stage = stage_new(&(stage_options_t){.host = {p, host_clocks, host_tick, host_send,
-                                                     host_watch_fd, on_hop, host_exhausted},
-                                            .directory = p->directory,
-                                            .faults = sim->faults,
-                                            .port = p->port,
-                                            .process = p->name,
-                                            .host_name = p->host,
-                                            .dispatcher = "sim",
-                                            .seed = rng_next(&sim->rng)});
+    p->stage =
+        stage_new(&(stage_options_t){.host = {p, host_clocks, host_tick, host_boottime, host_send,
+                                              host_watch_fd, on_hop, host_exhausted},
+                                     .directory = p->directory,
+                                     .faults = sim->faults,
+                                     .port = p->port,
+                                     .process = p->name,
+                                     .host_name = p->host,
+                                     .dispatcher = "sim",
+                                     .seed = rng_next(&sim->rng)});
     vec_push(&sim->procs, p);
     for (size_t i = 0; i < sim->procs.len; i++) introduce(sim->procs.at[i], p);
     return p;

@@ -84,6 +84,7 @@ void raft_recv_heartbeat(raft_t *r, const raft_message_t *m) {
     // What is committed stands in the leader's log too (leader completeness).
     raft_index_t agreed = r->agreed > r->commit ? r->agreed : r->commit;
     raft_message_t *reply = raft_send(r, RAFT_HEARTBEAT_REPLY, m->from);
+    reply->promise_ms = raft_promise_ms(r);
     reply->round = m->round;
     reply->full = raft_is_full(r);
     reply->last_index = agreed;

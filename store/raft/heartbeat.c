@@ -25,7 +25,8 @@ static void take_round(raft_t *r, peer_t *peer, const raft_message_t *m) {
     peer->received = m->last_index;
     peer->full = m->full;
     if (r->round_last - m->round < ROUNDS_KEPT)
-        peer->acked_ms = r->round_sent_ms[m->round % ROUNDS_KEPT];
+        peer->lease_until_ms =
+            raft_lease_end_ms(r, r->round_sent_ms[m->round % ROUNDS_KEPT], m->promise_ms);
 }
 
 // Was something sent before the last answer that has not arrived at this one? Then it is sent

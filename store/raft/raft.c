@@ -194,10 +194,8 @@ static void take_options(raft_t *r, const raft_options_t *o) {
     r->heartbeat_ms = o->heartbeat_ms ? o->heartbeat_ms : RAFT_HEARTBEAT_DEFAULT_MS;
     assert(r->heartbeat_ms < r->election_timeout_ms);
     r->disk_stuck_ms = o->disk_stuck_ms ? o->disk_stuck_ms : RAFT_DISK_STUCK_DEFAULT_MS;
-    int64_t drift = o->drift_percent ? o->drift_percent : RAFT_DRIFT_DEFAULT_PERCENT;
-    // Both ends read their clocks in whole milliseconds: two less.
-    if (o->lease_reads) r->lease_ms = r->election_timeout_ms * 100 / (100 + drift) - 2;
-    assert(!o->lease_reads || r->lease_ms > 0);
+    r->drift_percent = o->drift_percent ? o->drift_percent : RAFT_DRIFT_DEFAULT_PERCENT;
+    r->lease_reads = o->lease_reads;
     r->witness = o->witness;
     r->witness_entries_max =
         o->witness_entries_max ? o->witness_entries_max : RAFT_WITNESS_ENTRIES_DEFAULT;
@@ -231,7 +229,7 @@ raft_t *raft_new(const raft_options_t *options, int64_t now_ms, uint64_t dice) {
     // Alone there is nobody to wait for: stand at the first tick. Unless there were others: one of
     // them may count on what we promised before we stopped.
     bool first_alone = options->config_index == 0 && options->config.len == 1;
-    if (r->lease_ms && !first_alone) raft_bind(r);
+    if (!first_alone) raft_bind(r);
     if (raft_is_voter(r, r->id) && raft_quorum(r) == 1 && !raft_is_bound(r))
         r->election_deadline_ms = now_ms;
     raft_check(r);

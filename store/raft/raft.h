@@ -22,7 +22,7 @@
 //      raft_wants_snapshot when the stream is complete; if so it makes the state machine that of
 //      the snapshot, durably, and then says RAFT_EVENT_INSTALLED, without another step between
 //      question and event. Term and vote are never part of a snapshot: a member could vote twice.
-// With lease_reads an event's now_ms must be read for that very event (CLOCK_BOOTTIME), by all.
+// An event's now_ms must be read for that very event (CLOCK_BOOTTIME): lease_reads stand on it.
 // The shell calls raft_step with RAFT_EVENT_TICK at raft_deadline_ms, or soon after.
 #pragma once
 #include "runtime/base/text.h"
@@ -90,7 +90,8 @@ typedef enum {
     RAFT_APPEND,       // entries (prev_index, prev_index + entries_len]
     RAFT_APPEND_REPLY, // ok: match_index, full; else hint_index and hint_term
     RAFT_HEARTBEAT,    // commit (never past what the follower is known to have), round, everywhere
-    RAFT_HEARTBEAT_REPLY, // round, full; last_index (agrees to there), match_index (and is durable)
+    RAFT_HEARTBEAT_REPLY, // round, full, promise; last_index (agrees to there), match_index (and is
+                          // durable)
     RAFT_TIMEOUT_NOW,     // leader transfer: stand for election at once
 } raft_message_type_t;
 
@@ -113,6 +114,7 @@ typedef struct {
     uint64_t round;          // of heartbeats, for reads
     raft_index_t everywhere; // every voter but the witness has its log durable up to here
     bool full;               // the witness takes no more
+    int64_t promise_ms;      // HEARTBEAT_REPLY: no vote for another for so long
     uint64_t after_write;    // out only; see 2 above
 } raft_message_t;
 
@@ -213,8 +215,9 @@ typedef struct {
     int64_t election_timeout_ms; // 0: the default; an election starts after 1 to 2 times this
     int64_t heartbeat_ms;        // 0: the default
     int64_t disk_stuck_ms;       // 0: the default; a leader whose write takes longer hands over
-    // Reads without a round of heartbeats, for all members or for none. Between two members' clocks
-    // the faster one gains at most drift_percent (0: the default).
+    // Reads without a round of heartbeats, while a majority has promised it. Who promises does not
+    // vote for so long after its start: without lease_reads a member promises nothing. Between two
+    // members' clocks the faster one gains at most drift_percent (0: the default).
     bool lease_reads;
     int64_t drift_percent;
     bool witness;                 // this member has no state machine; its configurations say so too

@@ -19,7 +19,7 @@ typedef struct {
     bool full;                // the witness takes no more
     int64_t heard_ms;         // last answer of this term
     uint64_t round;           // newest heartbeat round answered …
-    int64_t acked_ms;         // … and when it was sent; 0: none
+    int64_t lease_until_ms;   // … and until when it votes for nobody else; 0: it promised nothing
     bool granted, answered;   // in this election
 } peer_t;
 
@@ -45,7 +45,8 @@ enum { ROUNDS_KEPT = 64 }; // of heartbeats whose sending time is known
 struct raft {
     raft_id_t id;
     int64_t election_timeout_ms, heartbeat_ms, disk_stuck_ms;
-    int64_t lease_ms; // how long a majority's answer lasts; 0: no lease reads
+    bool lease_reads;
+    int64_t drift_percent;
     bool witness;
     uint64_t witness_entries_max;
     raft_canary_t canary;
@@ -156,6 +157,8 @@ void raft_advance_reads(raft_t *r);
 void raft_fail_reads(raft_t *r);
 
 // ---- lease.c ------------------------------------------------------------------------------------
+int64_t raft_promise_ms(const raft_t *r); // to a leader that is heard
+int64_t raft_lease_end_ms(const raft_t *r, int64_t sent_ms, int64_t promise_ms);
 void raft_bind(raft_t *r);           // a leader spoke: no vote for as long as it may count on us
 bool raft_is_bound(const raft_t *r); // may not vote, but on the leader's own word
 

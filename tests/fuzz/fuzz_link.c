@@ -11,9 +11,7 @@ static bytes_t input;
 static void *near_end, *far_end; // of an inproc pair: what the link answers goes there
 
 // ---- the stage's host: nothing happens outside --------------------------------------------------
-static void clocks(void *arg, stage_clocks_t *ret) {
-    *ret = (stage_clocks_t){1000000, 1000000, 1000};
-}
+static void clocks(void *arg, stage_clocks_t *ret) { *ret = (stage_clocks_t){1000000, 1000}; }
 static int64_t tick_us(void *arg) { return 1000000; }
 static bool send_away(void *arg, uint32_t port, envelope_t **env) {
     envelope_destroy(env);

@@ -345,6 +345,8 @@ static void begin(sim_t *sim, uint64_t seed, const bug_t *bug) {
     for (raft_id_t id = 1; id < RIG_IDS; id++) {
         rig->members[id].clock_ppm = 1000000 + (int64_t)rng_below(rng, spread + 1);
         rig->members[id].clock_offset_ms = rng_between(rng, 1, 100000);
+        rig->members[id].promises_nothing =
+            !bug->leases && rig->members[id].clock_offset_ms % 5 == 0;
     }
 }
 

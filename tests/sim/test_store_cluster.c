@@ -82,40 +82,63 @@ static void trouble(world_t *w) {
 
 static void play(world_t *w, int64_t length_ms) { world_play(w, length_ms, PAUSE_MS, trouble); }
 
-static void run_seeds(size_t members, bool has_witness, uint64_t seeds, size_t least_acked) {
+typedef struct {
+    size_t members;
+    bool has_witness, lease_reads;
+    double drift;
+    uint64_t seeds;
+    size_t least_acked; // of one seed
+} series_t;
+
+static void open_one(world_t *w, const series_t *s, uint64_t seed) {
+    world_open(w, seed, s->members, s->has_witness);
+    w->drift = s->drift;
+    for (size_t i = 0; i < s->members; i++) w->hosts[i].store.lease_reads = s->lease_reads;
+}
+
+static void run_seeds(const series_t *s) {
     log_set_level(LOG_LEVEL_ERROR);
     size_t all = 0, snapshots = 0;
-    uint64_t first = seed_first(1);
-    seeds = seeds_count(seeds);
+    uint64_t first = seed_first(1), seeds = seeds_count(s->seeds);
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         world_t w;
-        world_open(&w, seed, members, has_witness);
+        open_one(&w, s, seed);
         play(&w, TROUBLE_MS);
         all += world_acknowledged(&w);
-        for (size_t i = 0; i < members; i++) snapshots += world_got_a_snapshot(&w.hosts[i]);
-        cr_assert_eq(w.fault[0], 0, "%zu members, seed %llu: %s", members, (unsigned long long)seed,
-                     w.fault);
+        for (size_t i = 0; i < s->members; i++) snapshots += world_got_a_snapshot(&w.hosts[i]);
+        cr_assert_eq(w.fault[0], 0, "%zu members, seed %llu: %s", s->members,
+                     (unsigned long long)seed, w.fault);
         world_close(&w);
     }
-    cr_assert_gt(all, least_acked * seeds, "only %zu writes were acknowledged", all);
+    cr_assert_gt(all, s->least_acked * seeds, "only %zu writes were acknowledged", all);
     cr_assert(seeds < 5 || snapshots > 0, "nobody ever lagged behind the cut log");
 }
 
 Test(store_cluster, three_members_lose_nothing_and_agree)
 {
-    run_seeds(3, false, 12, 50);
+    run_seeds(&(series_t){.members = 3, .seeds = 12, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
 Test(store_cluster, five_members_lose_nothing_and_agree)
 {
-    run_seeds(5, false, 5, 50);
+    run_seeds(&(series_t){.members = 5, .seeds = 5, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
 Test(store_cluster, two_members_and_a_witness_lose_nothing_and_agree)
 {
-    run_seeds(3, true, 6, 20);
+    run_seeds(&(series_t){.members = 3, .has_witness = true, .seeds = 6, .least_acked = 20});
+    ASSERT_NO_LEAKS();
+}
+
+// The faster of two clocks gains at most the 10 % that a lease allows for.
+static const double DRIFT_ALLOWED = 0.047;
+
+Test(store_cluster, reads_by_lease_show_all_that_was_acknowledged)
+{
+    run_seeds(&(series_t){
+        .members = 3, .lease_reads = true, .drift = DRIFT_ALLOWED, .seeds = 8, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
@@ -298,6 +321,63 @@ Test(store_cluster, a_leader_whose_disk_hangs_hands_over)
     cr_assert_neq(leader_of(&w), stuck);
     cr_assert_eq(w.fault[0], 0, "%s", w.fault);
     world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
+static bool has_read_lease(world_t *w, size_t i) {
+    Store__StatusRequest body = {.base =
+                                     PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor)};
+    arena_t arena = {0};
+    Store__StatusReply *reply = NULL;
+    why_t why;
+    cr_assert_eq(sim_ask(w->sim, "test/admin", world_stores[i], &body.base, 1000, &arena,
+                         &store__status_reply__descriptor, (void **)&reply, &why),
+                 ERR_OK, "%s", why.text);
+    bool has = reply->read_lease;
+    arena_done(&arena);
+    return has;
+}
+
+// The others elect somebody while clients still ask a leader that nobody hears; its clock is slow,
+// theirs are fast.
+static bool cut_off_leader_reads_stale(uint64_t seed, double drift) {
+    world_t w;
+    open_one(&w, &(series_t){.members = 3, .lease_reads = true}, seed);
+    world_fill(&w);
+    sim_run_for(w.sim, 1000);
+    size_t leader = leader_of(&w);
+    for (size_t i = 0; i < w.members; i++)
+        sim_skew(w.sim, world_processes[i], 0, i == leader ? -drift : drift);
+    sim_run_for(w.sim, 500);
+    cr_assert(has_read_lease(&w, leader));
+    set_rule(&w, ACTOR__FAULT_RULE__KIND__PARTITION, "alone", world_stores[leader], "store/*", 0,
+             true);
+    sim_run_for(w.sim, 2000);
+    cr_assert_neq(leader_of(&w), leader);
+    cr_assert(!has_read_lease(&w, leader));
+    cr_assert(!w.fault[0] || has_prefix(w.fault, "a read shows revision"), "%s", w.fault);
+    bool is_stale = w.fault[0];
+    world_close(&w);
+    return is_stale;
+}
+
+Test(store_cluster, a_leader_that_is_cut_off_reads_no_longer_than_its_lease)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    for (uint64_t seed = 1; seed <= 8; seed++)
+        cr_assert(!cut_off_leader_reads_stale(seed, DRIFT_ALLOWED), "seed %llu",
+                  (unsigned long long)seed);
+    ASSERT_NO_LEAKS();
+}
+
+// Clocks that drift more than was promised are found out: else the test above checks nothing.
+Test(store_cluster, canary_a_lease_on_clocks_that_lie_is_caught)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    bool caught = false;
+    for (uint64_t seed = 1; seed <= 8 && !caught; seed++)
+        caught = cut_off_leader_reads_stale(seed, 0.7);
+    cr_assert(caught);
     ASSERT_NO_LEAKS();
 }
 

@@ -459,6 +459,7 @@ void rig_start(rig_t *rig, raft_id_t id) {
     raft_options_t options = rig->options;
     options.id = id;
     options.witness = m->witness;
+    options.lease_reads &= !m->promises_nothing;
     options.hard = m->hard;
     options.trail = &trail;
     options.config = m->flushed.config;

@@ -70,6 +70,7 @@ typedef enum {
 typedef struct {
     bool exists, alive, cut, disk_held, witness;
     int64_t clock_ppm, clock_offset_ms; // its clock against the true one
+    bool promises_nothing;              // lease_reads is off, whatever the others have
     int64_t paused_until_ms;            // raft_sim's
     int64_t restart_ms;                 // raft_sim's
     uint64_t life;

@@ -80,7 +80,12 @@ static void ask_read(actor_t *me) {
                                      PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
     range.key = world_data("k");
     range.range_end = world_data("l");
-    actor_ask(me, "store", &range.base, ASK_TIMEOUT_MS, TAG_READ | (uint64_t)c->w->acked);
+    // Sometimes whoever: one that leads no more, or wrongly believes to, must not answer as if it
+    // did.
+    rng_t *rng = actor_rng(me);
+    bool any = rng_chance(rng, 0.3);
+    const char *to = any ? world_stores[rng_below(rng, c->w->members)] : "store";
+    actor_ask(me, to, &range.base, ASK_TIMEOUT_MS, TAG_READ | (uint64_t)c->w->acked);
     c->open++;
     c->w->open++;
 }
@@ -277,7 +282,11 @@ void world_open(world_t *w, uint64_t seed, size_t members, bool has_witness) {
 }
 
 void world_fill(world_t *w) {
-    for (size_t i = 0; i < w->members; i++) world_host_start(&w->hosts[i]);
+    for (size_t i = 0; i < w->members; i++) {
+        world_host_start(&w->hosts[i]);
+        if (w->drift)
+            sim_skew(w->sim, world_processes[i], 0, (2 * rng_unit(sim_rng(w->sim)) - 1) * w->drift);
+    }
     for (size_t i = 0; i < CLIENTS + WORLD_WATCHERS; i++) {
         char name[16];
         snprintf(name, sizeof name, "%s%zu", i < CLIENTS ? "client" : "watcher", i);

@@ -57,6 +57,7 @@ struct world {
     world_events_t seen[WORLD_WATCHERS];
     int64_t acked;      // newest acknowledged revision
     size_t reads, open; // asked, not answered
+    double drift;       // of each member's clock, at most, either way; set before world_fill
     bool quiet;         // clients ask nothing new
     char fault[300];    // the first broken promise; empty: none
 };
