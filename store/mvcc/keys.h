@@ -17,14 +17,15 @@
 #pragma once
 #include "runtime/base/arena.h"
 #include "runtime/base/bytes.h"
+#include "store/mvcc/kv.h"
 
 typedef int64_t revision_t; // of the store, from 1; 0: nothing was ever written
 
 enum {
-    KEYS_CHANGES = 'C', // smaller than every other space's letter
+    KEYS_CHANGES = KV_GROWING,
     KEYS_INDEX = 'i',
     KEYS_FLAG_DELETED = 1,
-    KEYS_META_VERSION = 2, // 1: changes under another letter
+    KEYS_META_VERSION = 3, // 1: changes under another letter; 2: all in one column family
 };
 
 // What the index knows of a key at one revision.

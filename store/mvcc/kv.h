@@ -4,13 +4,15 @@
 // A write is atomic: all its operations or none, also across a crash. It is visible at once, but
 // durable only after some later flush, in the order of writes: a crash leaves a first part of
 // them. What was lost comes back from the log, which is kept from kv_flushed on.
+// The first byte of a key names its space. Keys of the space KV_GROWING, which sorts before all
+// others, are mostly written in ascending order and once: a backend may lay that space out apart.
 // Belongs to one thread.
 #pragma once
 #include "runtime/base/arena.h"
 #include "runtime/base/bytes.h"
 #include "runtime/base/why.h"
 
-enum { KV_GET_MANY_MAX = 128 };
+enum { KV_GROWING = 'C', KV_GET_MANY_MAX = 128 };
 
 typedef struct kv kv_t;
 typedef struct kv_view kv_view_t;
@@ -50,7 +52,8 @@ void kv_destroy(kv_t **kv); // flushes nothing by itself; of a kv_map: its owner
 // The value, in the arena; ret_value->at NULL where there is none. `flushed`: as a crash would
 // leave it.
 err_t kv_get(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value, why_t *why) MUST_USE;
-// As kv_get for each of the keys, at most KV_GET_MANY_MAX, cheaper than one by one.
+// As kv_get for each of the keys, at most KV_GET_MANY_MAX and all of one space, cheaper than one
+// by one.
 err_t kv_get_many(kv_t *kv, const bytes_t *keys, size_t len, arena_t *arena, bytes_t *values,
                   why_t *why) MUST_USE;
 err_t kv_get_flushed(kv_t *kv, bytes_t key, arena_t *arena, bytes_t *ret_value,

@@ -5,6 +5,7 @@
 #include "tests/support/leaks.h"
 #include <errno.h>
 #include <poll.h>
+#include <rocksdb/c.h>
 #include <unistd.h>
 
 enum { KEYS = 64, VALUE_BYTES = 1024, ROUND_PUTS = 1000, ROUNDS = 40 };
@@ -84,6 +85,75 @@ Test(rocks, forgotten_history_gives_its_space_back, .timeout = 60)
     cr_assert_eq(mvcc_verify(m, NULL, &why), ERR_OK, "%s", why.text);
     mvcc_destroy(&m);
     kv_destroy(&kv);
+    remove_tree(dir);
+    ASSERT_NO_LEAKS();
+}
+
+// A crash at any time leaves what one of RocksDB's own flushes left: changes, index and applied
+// index of one and the same moment. A second look at the folder, read only, sees just that.
+Test(rocks, changes_and_index_are_flushed_together_or_not_at_all, .timeout = 60)
+{
+    char dir[] = "/tmp/store-rocks-XXXXXX";
+    cr_assert_not_null(mkdtemp(dir));
+    kv_t *kv = NULL;
+    mvcc_t *m = NULL;
+    why_t why;
+    rng_t rng;
+    rng_init(&rng, 1);
+    cr_assert_eq(rocks_open(dir, &kv, &why), ERR_OK, "%s", why.text);
+    cr_assert_eq(mvcc_open(kv, &m, &why), ERR_OK);
+    uint64_t index = 0;
+    for (int look = 0; look < 3; look++) {
+        meta_t flushed = {0}, before = {0};
+        cr_assert_eq(mvcc_flushed(m, &before, &why), ERR_OK);
+        do {
+            for (int i = 0; i < 100; i++) put(m, &rng, ++index, rng_below(&rng, KEYS));
+            cr_assert_eq(mvcc_commit(m, &why), ERR_OK);
+            if (look == 2) cr_assert_eq(kv_flush(kv, &why), ERR_OK); // asked for, too
+            cr_assert_eq(mvcc_flushed(m, &flushed, &why), ERR_OK);
+        } while (flushed.applied_index == before.applied_index);
+        kv_t *as_crashed = NULL;
+        mvcc_t *found = NULL;
+        cr_assert_eq(rocks_open_read_only(dir, &as_crashed, &why), ERR_OK, "%s", why.text);
+        cr_assert_eq(mvcc_open(as_crashed, &found, &why), ERR_OK, "%s", why.text);
+        cr_assert_geq(mvcc_meta(found)->applied_index, flushed.applied_index);
+        mvcc_tally_t tally = {0};
+        cr_assert_eq(mvcc_verify(found, &tally, &why), ERR_OK, "%s", why.text);
+        cr_assert_eq(tally.changes, mvcc_meta(found)->applied_index);
+        mvcc_destroy(&found);
+        kv_destroy(&as_crashed);
+    }
+    mvcc_destroy(&m);
+    kv_destroy(&kv);
+    remove_tree(dir);
+    ASSERT_NO_LEAKS();
+}
+
+// A database of one column family, as older programs made it, is refused and stays as it is.
+Test(rocks, a_database_of_the_older_format_is_refused_unchanged)
+{
+    char dir[] = "/tmp/store-rocks-XXXXXX";
+    cr_assert_not_null(mkdtemp(dir));
+    char *error = NULL;
+    kv_t *kv = NULL;
+    why_t why;
+    rocksdb_options_t *options = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(options, 1);
+    rocksdb_writeoptions_t *write = rocksdb_writeoptions_create();
+    rocksdb_t *db = rocksdb_open(options, dir, &error);
+    cr_assert_null(error, "%s", error);
+    rocksdb_put(db, write, "m", 1, "\2", 1, &error);
+    cr_assert_null(error, "%s", error);
+    rocksdb_close(db);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(rocks_open(dir, &kv, &why), ERR_UNSUPPORTED, "%s", why.text);
+        cr_assert_not_null(strstr(why.text, "format"), "%s", why.text);
+    }
+    db = rocksdb_open(options, dir, &error); // which would fail with another family in it
+    cr_assert_null(error, "%s", error);
+    rocksdb_close(db);
+    rocksdb_writeoptions_destroy(write);
+    rocksdb_options_destroy(options);
     remove_tree(dir);
     ASSERT_NO_LEAKS();
 }

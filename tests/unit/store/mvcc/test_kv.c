@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 static bytes_t key_of(char to[static 8], rng_t *rng) {
-    int len = snprintf(to, 8, "%c%d", (int)('a' + rng_below(rng, 3)), (int)rng_below(rng, 60));
+    char space = rng_chance(rng, 0.3) ? KV_GROWING : (char)('a' + rng_below(rng, 3));
+    int len = snprintf(to, 8, "%c%d", space, (int)rng_below(rng, 60));
     return (bytes_t){(const uint8_t *)to, (size_t)len};
 }
 

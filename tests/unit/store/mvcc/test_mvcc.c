@@ -559,12 +559,13 @@ Test(mvcc, keys_of_any_bytes_sort_as_bytes_do)
 Test(mvcc, a_damaged_meta_record_and_one_of_another_format_are_refused)
 {
     kv_t *kv = kv_map_new();
-    kv_op_t op = {keys_meta(), bytes_of_str("\2rubbish"), false};
+    uint8_t bytes[] = {KEYS_META_VERSION, 'r', 'u', 'b'};
+    kv_op_t op = {keys_meta(), {bytes, sizeof bytes}, false};
     why_t why;
     mvcc_t *m = NULL;
     cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
     cr_assert_eq(mvcc_open(kv, &m, &why), ERR_CORRUPT);
-    op.value = bytes_of_str("\3");
+    bytes[0]++;
     cr_assert_eq(kv_write(kv, &op, 1, &why), ERR_OK);
     cr_assert_eq(mvcc_open(kv, &m, &why), ERR_UNSUPPORTED);
     kv_destroy(&kv);
