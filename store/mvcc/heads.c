@@ -1,11 +1,6 @@
 #include "store/mvcc/heads.h"
 #include "runtime/base/hash.h"
 
-struct heads_entry {
-    head_t head;
-    uint32_t len;
-    uint8_t key[];
-};
 static_assert((HEADS_SLOTS_MIN & (HEADS_SLOTS_MIN - 1)) == 0 &&
                   (HEADS_SLOTS_MAX & (HEADS_SLOTS_MAX - 1)) == 0 &&
                   HEADS_PROBES_MAX < HEADS_SLOTS_MIN / 4,
@@ -20,7 +15,7 @@ static uint32_t hash_of(bytes_t key) {
 }
 
 static bool holds(const heads_slot_t *slot, uint32_t hash, bytes_t key) {
-    return slot->hash == hash && bytes_eq((bytes_t){slot->entry->key, slot->entry->len}, key);
+    return slot->hash == hash && bytes_eq(heads_entry_key(slot->entry), key);
 }
 
 // Where the key is, else the free slot that ends its run; NULL: neither within the limit.
@@ -40,22 +35,29 @@ bool heads_get(const heads_t *heads, bytes_t key, head_t *ret_head) {
     return true;
 }
 
+// Not whole any more.
+static void lose(heads_t *heads) {
+    heads->has_lost = true;
+    order_done(&heads->order);
+}
+
 // Its slot, or one for a newcomer: a free one, or, in a run too long, somebody else's.
 static heads_slot_t *slot_for(heads_t *heads, uint32_t hash, bytes_t key) {
     heads_slot_t *slot = find(heads, hash, key);
     if (slot) return slot;
-    heads->has_lost = true;
+    lose(heads);
     return &heads->slots[hash & (heads->len - 1)];
 }
 
 static void grow(heads_t *heads) {
     heads_t larger = {.len = heads->len ? heads->len * 2 : HEADS_SLOTS_MIN,
-                      .has_lost = heads->has_lost};
+                      .has_lost = heads->has_lost,
+                      .order = heads->order};
     larger.slots = mem_new(larger.len * sizeof *larger.slots);
     for (size_t i = 0; i < heads->len; i++) {
         heads_slot_t *from = &heads->slots[i];
         if (!from->entry) continue;
-        bytes_t key = {from->entry->key, from->entry->len};
+        bytes_t key = heads_entry_key(from->entry);
         heads_slot_t *to = slot_for(&larger, from->hash, key);
         larger.used += to->entry == NULL;
         free(to->entry);
@@ -87,51 +89,43 @@ static void make_room(heads_t *heads) {
         grow(heads);
         return;
     }
-    heads->has_lost = true;
+    lose(heads);
     while (!heads->slots[heads->hand].entry) heads->hand = (heads->hand + 1) & (heads->len - 1);
     empty_slot(heads, heads->hand);
 }
 
 void heads_put(heads_t *heads, bytes_t key, const head_t *head) {
     if (key.len > HEADS_KEY_BYTES_MAX) {
-        heads->has_lost = true;
+        lose(heads);
         return;
     }
     uint32_t hash = hash_of(key);
     heads_slot_t *slot = heads->slots ? find(heads, hash, key) : NULL;
-    if (!slot || !slot->entry) {
-        make_room(heads);
-        slot = slot_for(heads, hash, key);
-        heads->used += slot->entry == NULL;
+    if (slot && slot->entry) {
+        slot->entry->head = *head;
+        return;
     }
-    if (!slot->entry || slot->entry->len != key.len)
-        slot->entry = mem_resize(slot->entry, sizeof *slot->entry + key.len);
+    make_room(heads);
+    slot = slot_for(heads, hash, key);
+    heads->used += slot->entry == NULL;
+    slot->entry = mem_resize(slot->entry, sizeof *slot->entry + key.len);
     slot->hash = hash;
     slot->entry->head = *head;
     slot->entry->len = (uint32_t)key.len;
     if (key.len) memcpy(slot->entry->key, key.at, key.len);
+    if (!heads->has_lost) order_put(&heads->order, slot->entry);
 }
 
 void heads_remove(heads_t *heads, bytes_t key) {
     heads_slot_t *slot = heads->slots ? find(heads, hash_of(key), key) : NULL;
-    if (slot && slot->entry) empty_slot(heads, (size_t)(slot - heads->slots));
-}
-
-size_t heads_count(const heads_t *heads, bytes_t from, bytes_t end) {
-    assert(!heads->has_lost);
-    bool is_open = end.len == 1 && end.at[0] == 0;
-    size_t count = 0;
-    for (size_t i = 0; i < heads->len; i++) {
-        const heads_entry_t *entry = heads->slots[i].entry;
-        if (!entry || entry->head.deleted) continue;
-        bytes_t key = {entry->key, entry->len};
-        count += bytes_cmp(key, from) >= 0 && (is_open || bytes_cmp(key, end) < 0);
-    }
-    return count;
+    if (!slot || !slot->entry) return;
+    if (!heads->has_lost) order_remove(&heads->order, key);
+    empty_slot(heads, (size_t)(slot - heads->slots));
 }
 
 void heads_done(heads_t *heads) {
     for (size_t i = 0; i < heads->len; i++) free(heads->slots[i].entry);
     free(heads->slots);
+    order_done(&heads->order);
     memset(heads, 0, sizeof *heads);
 }

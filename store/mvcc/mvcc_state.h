@@ -31,6 +31,11 @@ static inline ProtobufCBinaryData data_of(bytes_t bytes) {
 void mvcc_put_op(mvcc_t *m, bytes_t key, bytes_t value);
 void mvcc_delete_op(mvcc_t *m, bytes_t key);
 const pending_t *mvcc_pending(const pendings_t *pendings, bytes_t key);
+// Do the heads in memory say all that was committed up to this revision, so that no look into the
+// kv is needed?
+static inline bool mvcc_heads_tell(const mvcc_t *m, revision_t revision) {
+    return !m->heads.has_lost && m->pending.len == 0 && revision >= m->meta.revision;
+}
 // Newest state of a key for the applying side. found: it is there, and not deleted.
 err_t mvcc_head(mvcc_t *m, arena_t *arena, bytes_t key, bool *ret_found, head_t *ret_head,
                 why_t *why);

@@ -11,12 +11,18 @@ bool mvcc_in_range(bytes_t key, ProtobufCBinaryData from, ProtobufCBinaryData en
 }
 
 // ---- the walk -----------------------------------------------------------------------------------
-// Where the kv's cursor stands: the newest head at or before the revision, of the next key.
+// What is committed, key by key: out of memory where the newest state of all keys is asked for,
+// else by the kv's cursor.
 typedef struct {
     bool has;
-    bytes_t key; // the arena's
-    head_t head;
+    bytes_t key; // the arena's, or that of an entry in memory
+    head_t head; // the newest at or before the revision
 } step_t;
+
+static bool is_past(const walk_range_t *range, bytes_t key) {
+    if (is_open_end(range->end)) return false;
+    return range->end.len ? bytes_cmp(key, range->end) >= 0 : !bytes_eq(key, range->from);
+}
 
 // The cursor stands on an entry that may be newer than wanted, or belong to a key that is done.
 static err_t next_in_kv(mvcc_t *m, arena_t *arena, const walk_range_t *range, const bytes_t *done,
@@ -28,10 +34,7 @@ static err_t next_in_kv(mvcc_t *m, arena_t *arena, const walk_range_t *range, co
         step_t step = {.has = true};
         if (!keys_get_index(arena, key, value, &step.key, &step.head))
             return why_set(why, ERR_CORRUPT, "an index entry cannot be read");
-        bool past =
-            !is_open_end(range->end) && (range->end.len ? bytes_cmp(step.key, range->end) >= 0
-                                                        : !bytes_eq(step.key, range->from));
-        if (past) return ERR_OK;
+        if (is_past(range, step.key)) return ERR_OK;
         bool again = done && bytes_eq(step.key, *done);
         if (!again && step.head.mod <= range->revision) {
             step.key.at = arena_dup(arena, step.key.at, step.key.len + 1);
@@ -52,40 +55,74 @@ static const change_t *next_pending(const mvcc_t *m, const walk_range_t *range, 
     return NULL;
 }
 
-err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg, why_t *why) {
-    arena_t arena = {0}, spare = {0}; // keys of this step and of the one before
-    size_t at = 0;
-    step_t step = {0};
-    err_t err = kv_seek(m->kv, keys_index_prefix(&arena, range->from, range->end.len == 0), why);
-    if (err == ERR_OK) err = next_in_kv(m, &arena, range, NULL, &step, why);
-    bool more = true;
-    while (err == ERR_OK && more) {
-        const change_t *pending = next_pending(m, range, &at);
-        if (!step.has && !pending) break;
-        int order = !step.has ? 1 : !pending ? -1 : bytes_cmp(step.key, pending->key);
-        if (order < 0)
-            more = step.head.deleted || visit(arg, step.key, &step.head);
-        else
-            more = pending->head.deleted || visit(arg, pending->key, &pending->head);
-        if (order >= 0) at++;
-        if (order > 0 || !more) continue;
-        step_t next;
-        err = next_in_kv(m, &spare, range, &step.key, &next, why);
-        step = next;
-        arena_t kept = arena;
-        arena = spare;
-        spare = kept;
-        arena_clear(&spare);
+// What is committed, and over it what the transaction under way has changed.
+typedef struct {
+    mvcc_t *m;
+    const walk_range_t *range;
+    bool in_memory;
+    order_place_t place;
+    arena_t arena, spare; // keys of this step and of the one before
+    step_t step;
+    size_t at; // next of the transaction's changes
+} walk_t;
+
+static void step_in_memory(walk_t *w) {
+    const heads_entry_t *entry = order_at(&w->m->heads.order, w->place);
+    w->step = (step_t){0};
+    if (!entry || is_past(w->range, heads_entry_key(entry))) return;
+    w->step = (step_t){true, heads_entry_key(entry), entry->head};
+    w->place = order_next(&w->m->heads.order, w->place);
+}
+
+static err_t walk_begin(walk_t *w, why_t *why) {
+    const walk_range_t *range = w->range;
+    w->in_memory = mvcc_heads_tell(w->m, range->revision);
+    if (w->in_memory) {
+        w->place = order_seek(&w->m->heads.order, range->from);
+        step_in_memory(w);
+        return ERR_OK;
     }
-    arena_done(&arena);
-    arena_done(&spare);
+    bytes_t from = keys_index_prefix(&w->arena, range->from, range->end.len == 0);
+    err_t err = kv_seek(w->m->kv, from, why);
+    return err == ERR_OK ? next_in_kv(w->m, &w->arena, range, NULL, &w->step, why) : err;
+}
+
+static err_t walk_on(walk_t *w, why_t *why) {
+    if (w->in_memory) {
+        step_in_memory(w);
+        return ERR_OK;
+    }
+    step_t next;
+    err_t err = next_in_kv(w->m, &w->spare, w->range, &w->step.key, &next, why);
+    w->step = next;
+    arena_t kept = w->arena;
+    w->arena = w->spare;
+    w->spare = kept;
+    arena_clear(&w->spare);
     return err;
 }
 
-enum {
-    BATCH_FIRST = 8,
-    COUNT_WALK_MAX = 4096, // past that a look at all heads costs less
-};
+err_t mvcc_walk(mvcc_t *m, const walk_range_t *range, visit_t *visit, void *arg, why_t *why) {
+    walk_t w = {.m = m, .range = range};
+    err_t err = walk_begin(&w, why);
+    bool more = true;
+    while (err == ERR_OK && more) {
+        const change_t *pending = next_pending(m, range, &w.at);
+        if (!w.step.has && !pending) break;
+        int order = !w.step.has ? 1 : !pending ? -1 : bytes_cmp(w.step.key, pending->key);
+        if (order < 0)
+            more = w.step.head.deleted || visit(arg, w.step.key, &w.step.head);
+        else
+            more = pending->head.deleted || visit(arg, pending->key, &pending->head);
+        if (order >= 0) w.at++;
+        if (order <= 0 && more) err = walk_on(&w, why);
+    }
+    arena_done(&w.arena);
+    arena_done(&w.spare);
+    return err;
+}
+
+enum { BATCH_FIRST = 8 };
 
 // ---- the request --------------------------------------------------------------------------------
 typedef struct {
@@ -96,9 +133,8 @@ typedef struct {
     mvcc_t *m;
     arena_t *arena;
     VEC(found_t) found;
-    int64_t keep_max;  // keys to keep; INT64_MAX: all
-    bool go_on;        // count past them
-    int64_t count_max; // but no further than this
+    int64_t keep_max; // keys to keep; INT64_MAX: all
+    bool go_on;       // count past them
     int64_t count;
     bool more;
 } collect_t;
@@ -112,7 +148,7 @@ static bool collect(void *arg, bytes_t key, const head_t *head) {
         return true;
     }
     c->more = true;
-    return c->go_on && c->count < c->count_max;
+    return c->go_on;
 }
 
 Store__KeyValue *mvcc_kv_of(arena_t *arena, const change_t *change, bool with_value) {
@@ -130,11 +166,11 @@ Store__KeyValue *mvcc_kv_of(arena_t *arena, const change_t *change, bool with_va
 typedef struct {
     Store__RangeRequest__Sort sort;
     bool descending;
-} order_t;
+} sorting_t;
 
 static int by_order(const void *a, const void *b, void *arg) {
     const Store__KeyValue *x = *(Store__KeyValue *const *)a, *y = *(Store__KeyValue *const *)b;
-    const order_t *o = arg;
+    const sorting_t *o = arg;
     int64_t p = 0, q = 0;
     int order = 0;
     switch (o->sort) {
@@ -199,7 +235,7 @@ static err_t fill(mvcc_t *m, arena_t *arena, const Store__RangeRequest *range, c
         reply->kvs[reply->n_kvs++] = mvcc_kv_of(arena, &change, values);
     }
     if (!sorted) return ERR_OK;
-    order_t order = {range->sort, range->descending};
+    sorting_t order = {range->sort, range->descending};
     qsort_r(reply->kvs, reply->n_kvs, sizeof *reply->kvs, by_order, &order);
     if (range->limit > 0 && (int64_t)reply->n_kvs > range->limit) {
         reply->n_kvs = (size_t)range->limit;
@@ -221,26 +257,24 @@ err_t mvcc_range_in_txn(mvcc_t *m, arena_t *arena, const Store__RangeRequest *ra
         return why_set(why, ERR_COMPACTED, "revision %lld is compacted; the oldest kept is %lld",
                        (long long)at, (long long)m->meta.compacted);
     bool sorted = range->sort != STORE__RANGE_REQUEST__SORT__KEY || range->descending;
-    // A long count needs no walk while every head is in memory.
-    bool by_heads = at == now && m->ops.len == 0 && !m->heads.has_lost && range->range_end.len;
-    collect_t c = {.m = m,
-                   .arena = arena,
-                   .keep_max = INT64_MAX,
-                   .count_max = by_heads ? COUNT_WALK_MAX : INT64_MAX};
+    collect_t c = {.m = m, .arena = arena, .keep_max = INT64_MAX};
     if (range->count_only)
         c.keep_max = 0;
     else if (range->limit > 0 && !sorted)
         c.keep_max = range->limit;
-    c.go_on = range->count_only || range->want_count;
+    bool wants_count = range->count_only || range->want_count;
+    // A count needs no walk where all keys are in memory and the transaction has changed none.
+    bool by_order =
+        wants_count && mvcc_heads_tell(m, at) && m->txn.len == 0 && range->range_end.len;
+    c.go_on = wants_count && !by_order;
     walk_range_t walk = {bytes_of(range->key), bytes_of(range->range_end), at, in_txn && at == now};
     Store__RangeReply *reply = MSG_NEW(arena, Store__RangeReply, store__range_reply__descriptor);
     err_t err = mvcc_walk(m, &walk, collect, &c, why);
     reply->revision = now;
     reply->more = c.more && !range->count_only;
     if (err == ERR_OK && !range->count_only) err = fill(m, arena, range, &c, reply, why);
-    if (c.go_on && c.count >= c.count_max)
-        c.count = (int64_t)heads_count(&m->heads, bytes_of(range->key), bytes_of(range->range_end));
-    reply->count = c.go_on ? c.count : (int64_t)reply->n_kvs;
+    if (by_order) c.count = (int64_t)order_count(&m->heads.order, walk.from, walk.end);
+    reply->count = wants_count ? c.count : (int64_t)reply->n_kvs;
     vec_done(&c.found);
     if (err == ERR_OK) *ret_reply = reply;
     return err;

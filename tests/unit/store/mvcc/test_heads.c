@@ -38,6 +38,38 @@ Test(heads, knows_all_or_says_that_it_does_not)
     ASSERT_NO_LEAKS();
 }
 
+static int by_key(const void *a, const void *b) {
+    const heads_entry_t *x = *(const heads_entry_t *const *)a,
+                        *y = *(const heads_entry_t *const *)b;
+    return bytes_cmp(heads_entry_key(x), heads_entry_key(y));
+}
+
+// The order has just the keys there are, sorted, and counts any range of them.
+static void check_order(const heads_t *heads, uint64_t keys, rng_t *rng) {
+    VEC(const heads_entry_t *) sorted = {0};
+    for (size_t i = 0; i < heads->len; i++)
+        if (heads->slots[i].entry) vec_push(&sorted, heads->slots[i].entry);
+    qsort(sorted.at, sorted.len, sizeof *sorted.at, by_key);
+    order_place_t place = order_seek(&heads->order, (bytes_t){0});
+    for (size_t i = 0; i < sorted.len; i++, place = order_next(&heads->order, place))
+        cr_assert_eq(order_at(&heads->order, place), sorted.at[i]);
+    cr_assert_null(order_at(&heads->order, place));
+    for (int i = 0; i < 1000; i++) {
+        char a[32], b[32];
+        bytes_t from = key_of(a, rng_below(rng, keys)), end = key_of(b, rng_below(rng, keys));
+        if (i % 10 == 0) end = (bytes_t){(const uint8_t *)"", 1};
+        size_t count = 0;
+        for (size_t j = 0; j < sorted.len; j++) {
+            bytes_t key = heads_entry_key(sorted.at[j]);
+            count += bytes_cmp(key, from) >= 0 && (i % 10 == 0 || bytes_cmp(key, end) < 0);
+        }
+        cr_assert_eq(order_count(&heads->order, from, end), count);
+        const heads_entry_t *first = order_at(&heads->order, order_seek(&heads->order, from));
+        cr_assert(!first || bytes_cmp(heads_entry_key(first), from) >= 0);
+    }
+    vec_done(&sorted);
+}
+
 Test(heads, keys_come_and_go_and_the_others_are_found)
 {
     enum { KEYS = 5000, STEPS = 100 * 1000 };
@@ -57,6 +89,7 @@ Test(heads, keys_come_and_go_and_the_others_are_found)
             heads_remove(&heads, key_of(key, i));
         }
     }
+    check_order(&heads, KEYS, &rng);
     for (uint64_t i = 0; i < KEYS; i++) {
         bool found = heads_get(&heads, key_of(key, i), &got);
         cr_assert_eq(found, truth[i] != 0);
