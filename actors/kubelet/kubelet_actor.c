@@ -808,10 +808,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
         return;
     }
     if (tag == K_TIMER_ALIVE) {
-        Api__NodeAlive alive = {.base.descriptor = &api__node_alive__descriptor,
-                                .node = actor_name(me),
-                                .incarnation = actor_incarnation(me)};
-        if (self->registered) actor_tell(me, API_SERVER, &alive.base);
+        if (self->registered) api_tell_alive(me, &self->alive_turn);
         actor_timer(me, K_TIMER_ALIVE, self->args.alive_interval_ms);
     } else if (tag == K_TIMER_LEASE) {
         write_lease(me);

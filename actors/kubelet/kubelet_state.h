@@ -84,6 +84,7 @@ typedef struct {
     map_t on_runtime;      // uids that the runtime has something of; value: not NULL
     VEC(blob_t *) orphans; // packed pods made of sandboxes' labels, until the pods are synced
     int64_t register_delay_ms;
+    uint64_t alive_turn; // which API server is told next
     bool registered, node_dirty, node_writing, was_ready, lease_writing, told_starting;
     char *range; // as told to the runtime
     const record_t *lease_seen;

@@ -1,5 +1,6 @@
 #include "runtime/actor/api_client.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/vec.h"
 
 Api__Resource api_resource(const kind_t *k, const char *ns, const char *name,
                            const char *subresource) {
@@ -117,6 +118,27 @@ uint64_t api_delete(actor_t *me, const kind_t *k, const char *ns, const char *na
 uint64_t api_current_revision(actor_t *me, uint64_t tag) {
     Api__CurrentRevision current = {.base.descriptor = &api__current_revision__descriptor};
     return ask(me, &current.base, tag);
+}
+
+typedef struct {
+    actor_t *me;
+    VEC(const char *) servers;
+} servers_t;
+
+static void add_server(void *arg, const char *address, const char *process) {
+    servers_t *known = arg;
+    vec_push(&known->servers, arena_strdup(actor_arena(known->me), address));
+}
+
+void api_tell_alive(actor_t *me, uint64_t *turn) {
+    Api__NodeAlive alive = {.base.descriptor = &api__node_alive__descriptor,
+                            .node = actor_name(me),
+                            .incarnation = actor_incarnation(me)};
+    servers_t known = {.me = me};
+    actor_each_known(me, API_SERVER, add_server, &known);
+    size_t len = known.servers.len;
+    actor_tell(me, len ? known.servers.at[(*turn)++ % len] : API_SERVER, &alive.base);
+    vec_done(&known.servers);
 }
 
 // ---- answers -----------------------------------------------------------------------------------

@@ -273,6 +273,33 @@ Test(cluster, while_every_node_is_silent_no_pod_is_sent_away)
     ASSERT_NO_LEAKS();
 }
 
+// What one API server hears, all know.
+Test(cluster, a_node_is_suspect_only_when_no_api_server_hears_it)
+{
+    api_rig_t *rig = cluster_new(23, 2);
+    cluster_add_master(rig, "m2", true);
+    cluster_add_master(rig, "m3", true);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "2")), "CREATED");
+    cluster_expect_ready(rig, "web", 2);
+    wish_t wish = {rig, 2};
+    Actor__FaultRule deaf = ACTOR__FAULT_RULE__INIT;
+    deaf.from = "kubelet/node-1";
+    deaf.type = "api.NodeAlive";
+    static const char *const servers[] = {"apiserver/m1", "apiserver/m2", "apiserver/m3"};
+    for (size_t i = 0; i < LENGTH_OF(servers); i++) {
+        deaf.name = deaf.to = (char *)servers[i];
+        sim_set_fault(rig->sim, &deaf);
+        cr_assert_not(sim_run_until(rig->sim, is_unknown, &wish, 10 * 1000), "only %s is deaf",
+                      servers[i]);
+        sim_clear_faults(rig->sim);
+    }
+    deaf.name = deaf.to = "apiserver/*";
+    sim_set_fault(rig->sim, &deaf);
+    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, 1200));
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
 static bool namespace_is_gone(void *arg) {
     return !fake_store_blob(((api_rig_t *)arg)->store, "/registry/namespaces/team");
 }

@@ -28,6 +28,7 @@ typedef struct {
     char *self_selector;
     workqueue_t due; // "ns/name": something is to be done about the pod
     char *selector;
+    uint64_t alive_turn;
     bool registered;
 } fake_kubelet_t;
 
@@ -49,10 +50,7 @@ static void register_node(fake_kubelet_t *self) {
 }
 
 static void say_alive(fake_kubelet_t *self) {
-    Api__NodeAlive alive = {.base.descriptor = &api__node_alive__descriptor,
-                            .node = actor_name(self->me),
-                            .incarnation = actor_incarnation(self->me)};
-    actor_tell(self->me, API_SERVER, &alive.base);
+    api_tell_alive(self->me, &self->alive_turn);
     actor_timer(self->me, TAG_ALIVE, ALIVE_MS);
 }
 
