@@ -37,8 +37,7 @@ static zone_limits_t limits_of(controller_t *c) {
                            .rate_disrupted_milli = args->eviction_rate_disrupted_milli,
                            .burst = args->eviction_burst,
                            .large_zone = args->large_zone,
-                           .unhealthy_percent = args->unhealthy_zone_percent,
-                           .return_ms = args->node_unheard_after_ms};
+                           .unhealthy_percent = args->unhealthy_zone_percent};
 }
 
 static life_t *life_of(controller_t *c, const char *node) {
@@ -136,6 +135,7 @@ static void on_pod(void *arg, const record_t *was, const record_t *is) {
 }
 
 static void start(controller_t *c) {
+    ((state_t *)controller_state(c))->zones.limits = limits_of(c);
     informer_subscribe(controller_follow(c, FOLLOWED_NODES), on_node, c);
     informer_subscribe(controller_follow(c, FOLLOWED_PODS), on_pod, c);
 }
@@ -211,10 +211,9 @@ static repel_t repel_of(controller_t *c, life_t *life, bool wants_turn, int64_t 
     }
     if (life->has_turn) return REPEL_NOW;
     if (!wants_turn) return REPEL_LATER;
-    zone_limits_t limits = limits_of(c);
     int64_t now_ms = actor_now_ms(controller_actor(c));
-    repel_t repel = zones_repel(&state->zones, life->zone, now_ms - life->away_since_ms, &limits,
-                                now_ms, ret_wait_ms);
+    repel_t repel =
+        zones_repel(&state->zones, life->zone, now_ms - life->away_since_ms, now_ms, ret_wait_ms);
     life->has_turn = repel == REPEL_NOW;
     return repel;
 }

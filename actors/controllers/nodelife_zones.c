@@ -29,6 +29,13 @@ bool zones_all_are_away(const zones_t *zones) {
     return zones->full > 0 && zones->full == map_len(&zones->zones);
 }
 
+zone_state_t zone_state(const zone_t *zone, const zone_limits_t *limits) {
+    if (is_full(zone)) return ZONE_FULL_DISRUPTION;
+    bool is_ordinary = zone->away <= AWAY_IS_ORDINARY_MAX ||
+                       zone->away * 100 < zone->nodes * (size_t)limits->unhealthy_percent;
+    return is_ordinary ? ZONE_NORMAL : ZONE_PARTIAL_DISRUPTION;
+}
+
 void zones_count(zones_t *zones, const char *key, int nodes, int away, int64_t now_ms) {
     bool all_were_away = zones_all_are_away(zones);
     zone_t *zone = map_get(&zones->zones, key);
@@ -36,20 +43,16 @@ void zones_count(zones_t *zones, const char *key, int nodes, int away, int64_t n
         zone = NEW(zone_t);
         map_put(&zones->zones, key, zone);
     }
-    zones->full -= is_full(zone);
+    zone_state_t was = zone_state(zone, &zones->limits);
     zone->nodes += (size_t)nodes;
     zone->away += (size_t)away;
     assert(zone->away <= zone->nodes && zone->nodes <= INT32_MAX);
-    zones->full += is_full(zone);
+    zone_state_t is = zone_state(zone, &zones->limits);
+    zones->full += is == ZONE_FULL_DISRUPTION;
+    zones->full -= was == ZONE_FULL_DISRUPTION;
+    if (is < was) zone->eased_ms = now_ms;
     if (zone->nodes == 0) free(map_remove(&zones->zones, key));
-    if (all_were_away && !zones_all_are_away(zones)) zones->return_ms = now_ms;
-}
-
-zone_state_t zone_state(const zone_t *zone, const zone_limits_t *limits) {
-    if (is_full(zone)) return ZONE_FULL_DISRUPTION;
-    bool is_ordinary = zone->away <= AWAY_IS_ORDINARY_MAX ||
-                       zone->away * 100 < zone->nodes * (size_t)limits->unhealthy_percent;
-    return is_ordinary ? ZONE_NORMAL : ZONE_PARTIAL_DISRUPTION;
+    if (all_were_away && !zones_all_are_away(zones)) zones->eased_ms = now_ms;
 }
 
 // As the "generic cell rate algorithm": the time of the next turn says how much is used up.
@@ -61,15 +64,19 @@ static int64_t use_turn(zone_t *zone, int64_t rate_milli, int64_t burst, int64_t
     return 0;
 }
 
-repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms,
-                    const zone_limits_t *limits, int64_t now_ms, int64_t *ret_wait_ms) {
+static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
+repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms, int64_t now_ms,
+                    int64_t *ret_wait_ms) {
     *ret_wait_ms = LOOK_AGAIN_MS;
     zone_t *zone = map_get(&zones->zones, key);
     assert(zone);
     assert(!zones_all_are_away(zones));
-    int64_t shows_in_ms = LOSS_SHOWS_MS - away_for_ms;
-    int64_t returned_in_ms = zones->return_ms ? zones->return_ms + limits->return_ms - now_ms : 0;
-    int64_t wait_ms = shows_in_ms > returned_in_ms ? shows_in_ms : returned_in_ms;
+    const zone_limits_t *limits = &zones->limits;
+    int64_t eased_ms = max_of(zones->eased_ms, zone->eased_ms);
+    bool was_among_them = eased_ms && now_ms - away_for_ms <= eased_ms;
+    int64_t returned_in_ms = was_among_them ? eased_ms + RETURN_MS - now_ms : 0;
+    int64_t wait_ms = max_of(LOSS_SHOWS_MS - away_for_ms, returned_in_ms);
     if (wait_ms <= 0) {
         bool is_partial = zone_state(zone, limits) == ZONE_PARTIAL_DISRUPTION;
         if (is_partial && zone->nodes <= (size_t)limits->large_zone) return REPEL_LATER;

@@ -15,16 +15,20 @@
 //
 // Two things are our own, because nodes are missed after 0.8 s here and after 40 s there. Whoever
 // falls silent is given LOSS_SHOWS_MS before it is given up, so that those who went with it have
-// been missed, too. And when not all are away any more, the others get `return_ms` to be heard.
-// Pure: told the time.
+// been missed, too. And when a disruption lessens, those who are away since then have RETURN_MS to
+// be heard. Pure: told the time.
 #pragma once
 #include "k8s/core_v1.pb-c.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/map.h"
 
-// Longer than nodes' signs of life (200 ms) are apart.
-enum { LOSS_SHOWS_MS = 250, AWAY_IS_ORDINARY_MAX = 2 };
+enum {
+    LOSS_SHOWS_MS = 400,   // two of a node's signs of life: on a busy machine one is late
+    RETURN_MS = 10 * 1000, // connections are made anew with pauses of seconds
+    AWAY_IS_ORDINARY_MAX = 2,
+};
 
+// The worse, the higher.
 typedef enum { ZONE_NORMAL, ZONE_PARTIAL_DISRUPTION, ZONE_FULL_DISRUPTION } zone_state_t;
 
 typedef struct {
@@ -32,19 +36,20 @@ typedef struct {
     int64_t burst;
     int64_t large_zone; // nodes
     int64_t unhealthy_percent;
-    int64_t return_ms;
 } zone_limits_t;
 
 typedef struct {
     size_t nodes, away;
-    int64_t next_ms; // when the next node's turn would be, were all given up one by one
+    int64_t next_ms;  // when the next node's turn would be, were all given up one by one
+    int64_t eased_ms; // when its state last became better; 0: it did not
 } zone_t;
 
 typedef struct {
-    map_t zones;       // key -> zone_t *; those that have nodes
-    size_t full;       // zones in full disruption
-    int64_t return_ms; // when the last full disruption of all zones ended; 0: there was none
-} zones_t;
+    zone_limits_t limits;
+    map_t zones;      // key -> zone_t *; those that have nodes
+    size_t full;      // zones in full disruption
+    int64_t eased_ms; // when all zones were in full disruption last; 0: they were not
+} zones_t;            // zeroed, but for its limits
 void zones_done(zones_t *zones);
 
 // "REGION/ZONE", either of them may be empty.
@@ -62,5 +67,5 @@ typedef enum {
 bool zones_all_are_away(const zones_t *zones);
 // Else: may a node of this zone, away for so long, be given up now? REPEL_NOW uses up a turn of
 // the zone. REPEL_LATER: *ret_wait_ms says when to ask again.
-repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms,
-                    const zone_limits_t *limits, int64_t now_ms, int64_t *ret_wait_ms);
+repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms, int64_t now_ms,
+                    int64_t *ret_wait_ms);

@@ -69,6 +69,20 @@ took=$(until_true 10 api) && ok "the API answers again ($took ms)" || not_ok "th
 took=$(until_true 10 ready_are 4) && ok "all nodes are Ready again ($took ms)" || not_ok "all nodes are Ready again"
 [ -n "$before" ] && [ "$(ids)" = "$before" ] && ok "no container was restarted" || not_ok "no container was restarted"
 
+# ---- the master's cable is pulled: three of four nodes are silent, and nobody is given up -------------------
+pods() { ctl get pods -l run=web -o jsonpath='{.items[*].metadata.uid} {.items[*].status.containerStatuses[0].restartCount}'; }
+pids() { for h in n1 n2 n3; do on "$h" pgrep -f 'nginx: master' || true; done; }
+before_pods=$(pods) before=$(ids) before_pids=$(pids)
+unplug m1
+all_silent() { [ "$(ctl get nodes --no-headers | grep -cw NotReady)" = 3 ]; }
+took=$(until_true 10 all_silent) && ok "cut off, the master misses three nodes ($took ms)" || not_ok "cut off, the master misses three nodes"
+sleep 4 # three times longer than the pods tolerate it
+[ -n "$before_pids" ] && [ "$(pids)" = "$before_pids" ] && ok "the workers keep their pods running" || not_ok "the workers keep their pods running"
+plug m1
+took=$(until_true 20 ready_are 4) && ok "all nodes are Ready again ($took ms)" || not_ok "all nodes are Ready again"
+until_true 20 pods_run > /dev/null
+[ "$(pods)" = "$before_pods" ] && [ "$(ids)" = "$before" ] && [ "$(pids)" = "$before_pids" ] && ok "the pods are the same, none was restarted" || { not_ok "the pods are the same, none was restarted"; ctl get pods -o wide | sed 's/^/#   /'; }
+
 # ---- a worker's power is cut ----------------------------------------------------------------------------------
 victim=n2 start_ms=$(now_ms)
 power_cut $victim

@@ -284,7 +284,7 @@ Test(cluster, a_node_is_suspect_only_when_no_api_server_hears_it)
     wish_t wish = {rig, 2};
     Actor__FaultRule deaf = ACTOR__FAULT_RULE__INIT;
     deaf.from = "kubelet/node-1";
-    deaf.type = "api.NodeAlive";
+    deaf.type = "troupe.api.NodeAlive";
     static const char *const servers[] = {"apiserver/m1", "apiserver/m2", "apiserver/m3"};
     for (size_t i = 0; i < LENGTH_OF(servers); i++) {
         deaf.name = deaf.to = (char *)servers[i];
@@ -295,7 +295,7 @@ Test(cluster, a_node_is_suspect_only_when_no_api_server_hears_it)
     }
     deaf.name = deaf.to = "apiserver/*";
     sim_set_fault(rig->sim, &deaf);
-    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, 1200));
+    cr_assert(sim_run_until(rig->sim, is_unknown, &wish, 1500));
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }

@@ -11,8 +11,7 @@ static const zone_limits_t limits = {.rate_milli = 100,
                                      .rate_disrupted_milli = 10,
                                      .burst = 2,
                                      .large_zone = 50,
-                                     .unhealthy_percent = 55,
-                                     .return_ms = 1500};
+                                     .unhealthy_percent = 55};
 
 typedef struct {
     const char *name;
@@ -22,18 +21,18 @@ typedef struct {
 } row_t;
 
 static const row_t rows[] = {
-    {"one dead node goes at once, as soon as its loss has shown", 3, 1, 0, 0, "normal 0.2"},
-    {"two are no disruption, however few there are", 3, 2, 0, 0, "normal 0.2 0.2"},
+    {"one dead node goes at once, as soon as its loss has shown", 3, 1, 0, 0, "normal 0.4"},
+    {"two are no disruption, however few there are", 3, 2, 0, 0, "normal 0.4 0.4"},
     {"less than 55 % is no disruption: a third waits ten seconds", 20, 10, 0, 0,
-     "normal 0.2 0.2 10.2 20.2"},
+     "normal 0.4 0.4 10.4 20.4"},
     {"most of a small zone: nobody goes", 20, 11, 0, 0, "partial never"},
     {"of fifty, too", 50, 49, 0, 0, "partial never"},
     {"most of a large zone: one in a hundred seconds", 51, 40, 0, 0,
-     "partial 0.2 100.2 200.2 300.2"},
+     "partial 0.4 100.4 200.4 300.4"},
     {"a whole zone, another one stands: as in ordinary times", 60, 60, 5, 4,
-     "full 0.2 0.2 10.2 20.2"},
-    {"a zone of one is a zone", 1, 1, 2, 0, "full 0.2"},
-    {"another zone's trouble is not ours", 5, 1, 5, 5, "normal 0.2"},
+     "full 0.4 0.4 10.4 20.4"},
+    {"a zone of one is a zone", 1, 1, 2, 0, "full 0.4"},
+    {"another zone's trouble is not ours", 5, 1, 5, 5, "normal 0.4"},
     {"every node of all zones: what had begun is called off", 3, 3, 5, 5, "full off"},
     {"the only node", 1, 1, 0, 0, "full off"},
 };
@@ -50,7 +49,7 @@ static const char *give_up(arena_t *arena, zones_t *zones, size_t nodes) {
             text_add(&got, " off");
             break;
         }
-        if (zones_repel(zones, "/a", now_ms, &limits, now_ms, &wait_ms) == REPEL_NOW) {
+        if (zones_repel(zones, "/a", now_ms, now_ms, &wait_ms) == REPEL_NOW) {
             text_addf(&got, " %lld.%lld", (long long)now_ms / 1000, (long long)now_ms / 100 % 10);
             i++;
             continue;
@@ -69,12 +68,13 @@ Test(nodelife_zones, nodes_are_given_up_as_their_zones_state_allows)
 {
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         arena_t arena = {0};
-        zones_t zones = {0};
+        zones_t zones = {.limits = limits};
         const row_t *r = &rows[i];
         for (size_t n = 0; n < r->nodes; n++) zones_count(&zones, "/a", 1, n < r->away, 0);
         for (size_t n = 0; n < r->other_nodes; n++)
             zones_count(&zones, "/b", 1, n < r->other_away, 0);
-        zones.return_ms = 0; // while nodes were counted all were away
+        zones.eased_ms = 0; // while nodes were counted all were away
+        ((zone_t *)map_get(&zones.zones, "/a"))->eased_ms = 0;
         const char *got = give_up(&arena, &zones, r->away);
         cr_expect_str_eq(got, r->expected, "%s: %s", r->name, got);
         zones_done(&zones);
@@ -85,32 +85,57 @@ Test(nodelife_zones, nodes_are_given_up_as_their_zones_state_allows)
 
 Test(nodelife_zones, turns_that_were_used_up_count_when_the_state_changes)
 {
-    zones_t zones = {0};
+    zones_t zones = {.limits = limits};
     int64_t wait_ms;
-    for (size_t n = 0; n < 100; n++) zones_count(&zones, "/a", 1, n < 2, 0);
-    cr_assert_eq(zones_repel(&zones, "/a", 1000, &limits, 1000, &wait_ms), REPEL_NOW);
-    cr_assert_eq(zones_repel(&zones, "/a", 1000, &limits, 1000, &wait_ms), REPEL_NOW);
+    for (size_t n = 0; n < 100; n++) zones_count(&zones, "/a", 1, n >= 98, 0);
+    cr_assert_eq(zones_repel(&zones, "/a", 1000, 1000, &wait_ms), REPEL_NOW);
+    cr_assert_eq(zones_repel(&zones, "/a", 1000, 1000, &wait_ms), REPEL_NOW);
     for (size_t n = 0; n < 70; n++) zones_count(&zones, "/a", 0, 1, 1000);
-    cr_assert_eq(zones_repel(&zones, "/a", 1000, &limits, 1100, &wait_ms), REPEL_LATER);
+    cr_assert_eq(zones_repel(&zones, "/a", 1000, 1100, &wait_ms), REPEL_LATER);
     cr_assert_eq(wait_ms, 19900); // two turns of ten seconds, no burst now
-    cr_assert_eq(zones_repel(&zones, "/a", 1000, &limits, 21000, &wait_ms), REPEL_NOW);
-    cr_assert_eq(zones_repel(&zones, "/a", 1000, &limits, 21000, &wait_ms), REPEL_LATER);
+    cr_assert_eq(zones_repel(&zones, "/a", 1000, 21000, &wait_ms), REPEL_NOW);
+    cr_assert_eq(zones_repel(&zones, "/a", 1000, 21000, &wait_ms), REPEL_LATER);
     cr_assert_eq(wait_ms, 100 * 1000);
     zones_done(&zones);
     ASSERT_NO_LEAKS();
 }
 
-Test(nodelife_zones, who_was_away_with_all_others_has_time_to_be_heard)
+// Away: how many of zone a's six nodes are, of four in zone b; one of a is back. Its others wait?
+Test(nodelife_zones, who_went_with_many_has_time_to_be_heard_when_they_return)
 {
-    zones_t zones = {0};
+    static const struct {
+        const char *name;
+        size_t away, other_away;
+        bool waits;
+    } returns[] = {{"from most of a zone", 4, 0, true}, // 3 of 6
+                   {"from a whole zone", 6, 0, true},   // 5 of 6: none goes in a small zone
+                   {"from two of a zone", 2, 0, false},
+                   {"from everywhere", 6, 4, true}};
+    for (size_t i = 0; i < LENGTH_OF(returns); i++) {
+        zones_t zones = {.limits = limits};
+        int64_t wait_ms;
+        for (size_t n = 6; n-- > 0;) zones_count(&zones, "/a", 1, n < returns[i].away, 0);
+        for (size_t n = 4; n-- > 0;) zones_count(&zones, "/b", 1, n < returns[i].other_away, 0);
+        zones_count(&zones, "/a", 0, -1, 60 * 1000);
+        // From everywhere: b's nodes, whose zone is whole still, wait as well.
+        const char *whose = returns[i].other_away ? "/b" : "/a";
+        repel_t repel = zones_repel(&zones, whose, 60000, 60100, &wait_ms);
+        cr_expect_eq(repel, returns[i].waits ? REPEL_LATER : REPEL_NOW, "%s", returns[i].name);
+        if (returns[i].waits)
+            cr_expect_eq(wait_ms, 9900, "%s: %lld", returns[i].name, (long long)wait_ms);
+        zones_done(&zones);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+Test(nodelife_zones, who_dies_after_a_disruption_was_not_of_it)
+{
+    zones_t zones = {.limits = limits};
     int64_t wait_ms;
-    for (size_t n = 0; n < 4; n++) zones_count(&zones, "/a", 1, 1, 0);
-    cr_assert(zones_all_are_away(&zones));
-    for (size_t n = 0; n < 2; n++) zones_count(&zones, "/a", 0, -1, 60 * 1000);
-    cr_assert_not(zones_all_are_away(&zones));
-    cr_assert_eq(zones_repel(&zones, "/a", 60000, &limits, 60100, &wait_ms), REPEL_LATER);
-    cr_assert_eq(wait_ms, 1400);
-    cr_assert_eq(zones_repel(&zones, "/a", 60000, &limits, 61500, &wait_ms), REPEL_NOW);
+    for (size_t n = 6; n-- > 0;) zones_count(&zones, "/a", 1, n < 4, 0);
+    for (size_t n = 0; n < 4; n++) zones_count(&zones, "/a", 0, -1, 60 * 1000);
+    zones_count(&zones, "/a", 0, 1, 61 * 1000);
+    cr_assert_eq(zones_repel(&zones, "/a", 500, 61500, &wait_ms), REPEL_NOW);
     zones_done(&zones);
     ASSERT_NO_LEAKS();
 }
@@ -139,7 +164,7 @@ Test(nodelife_zones, a_zone_is_its_region_and_its_name)
 
 Test(nodelife_zones, a_zone_without_nodes_is_forgotten)
 {
-    zones_t zones = {0};
+    zones_t zones = {.limits = limits};
     zones_count(&zones, "/a", 1, 1, 0);
     zones_count(&zones, "/b", 1, 0, 0);
     cr_assert_not(zones_all_are_away(&zones));
@@ -154,7 +179,7 @@ Test(nodelife_zones, a_zone_without_nodes_is_forgotten)
 
 Test(canary, asserts_are_alive, .signal = SIGABRT)
 {
-    zones_t zones = {0};
+    zones_t zones = {.limits = limits};
     int64_t wait_ms;
-    (void)zones_repel(&zones, "/a", 0, &limits, 0, &wait_ms);
+    (void)zones_repel(&zones, "/a", 0, 0, &wait_ms);
 }
