@@ -82,21 +82,32 @@ static void recount(faults_t *f) {
     atomic_store_explicit(&f->active, active, memory_order_release);
 }
 
-static void remove_at(faults_t *f, size_t i, fault_undone_fn undone, void *arg) {
-    kept_t k = f->rules.at[i];
+typedef VEC(kept_t) kept_list_t;
+
+static void take_out(faults_t *f, size_t i, kept_list_t *out) {
+    vec_push(out, f->rules.at[i]);
     vec_remove(&f->rules, i);
-    if (undone) undone(arg, &k.rule);
-    kept_done(&k);
+}
+
+// Without the lock: whoever is told sends messages, and those are judged.
+static void tell_undone(kept_list_t *gone, fault_undone_fn undone, void *arg) {
+    for (size_t i = 0; i < gone->len; i++) {
+        if (undone) undone(arg, &gone->at[i].rule);
+        kept_done(&gone->at[i]);
+    }
+    vec_done(gone);
 }
 
 bool faults_set(faults_t *f, const Actor__FaultRule *r, int64_t now_us) {
+    kept_list_t gone = {0};
     pthread_mutex_lock(&f->lock);
     for (size_t i = f->rules.len; i-- > 0 && !is_empty(r->name);)
-        if (streq(f->rules.at[i].rule.name, r->name)) remove_at(f, i, NULL, NULL);
+        if (streq(f->rules.at[i].rule.name, r->name)) take_out(f, i, &gone);
     bool fits = f->rules.len < FAULT_RULES_MAX;
     if (fits) vec_push(&f->rules, keep(r, now_us));
     recount(f);
     pthread_mutex_unlock(&f->lock);
+    tell_undone(&gone, NULL, NULL);
     return fits;
 }
 
@@ -106,25 +117,29 @@ static bool is_part_of(const char *name, const char *id) {
 }
 
 void faults_clear(faults_t *f, const char *id, fault_undone_fn undone, void *arg) {
+    kept_list_t gone = {0};
     pthread_mutex_lock(&f->lock);
     for (size_t i = f->rules.len; i-- > 0;)
-        if (!id || is_part_of(f->rules.at[i].rule.name, id)) remove_at(f, i, undone, arg);
+        if (!id || is_part_of(f->rules.at[i].rule.name, id)) take_out(f, i, &gone);
     recount(f);
     pthread_mutex_unlock(&f->lock);
+    tell_undone(&gone, undone, arg);
 }
 
 int64_t faults_expire(faults_t *f, int64_t now_us, fault_undone_fn undone, void *arg) {
     int64_t next_us = INT64_MAX;
+    kept_list_t gone = {0};
     pthread_mutex_lock(&f->lock);
     for (size_t i = f->rules.len; i-- > 0;) {
         int64_t until_us = f->rules.at[i].until_us;
         if (until_us <= now_us)
-            remove_at(f, i, undone, arg);
+            take_out(f, i, &gone);
         else if (until_us < next_us)
             next_us = until_us;
     }
     recount(f);
     pthread_mutex_unlock(&f->lock);
+    tell_undone(&gone, undone, arg);
     return next_us;
 }
 

@@ -145,6 +145,40 @@ Test(faults, a_rule_ends_by_itself_and_by_its_id)
     ASSERT_NO_LEAKS();
 }
 
+typedef struct {
+    faults_t *faults;
+    envelope_t *sent;
+    int told, dropped;
+} listener_t;
+
+// Whoever hears of an end sends messages, as the system actor does to stewards.
+static void hear_and_send(void *arg, const Actor__FaultRule *ended) {
+    listener_t *l = arg;
+    rng_t dice;
+    rng_init(&dice, 1);
+    l->told++;
+    l->dropped += faults_on_send(l->faults, l->sent, &here, &dice).drop;
+}
+
+Test(faults, who_is_told_of_an_end_may_send_under_another_rule, .timeout = 10)
+{
+    faults_t *f = faults_new();
+    listener_t l = {f, envelope("a/1", "b/1"), 0, 0};
+    Actor__FaultRule pause = rule("p", ACTOR__FAULT_RULE__KIND__PAUSE, "", ""),
+                     drop = rule("d", ACTOR__FAULT_RULE__KIND__DROP, "a/1", "");
+    faults_set(f, &drop, 0);
+    faults_set(f, &pause, 0);
+    faults_clear(f, "p", hear_and_send, &l);
+    pause.for_ms = 5;
+    faults_set(f, &pause, 0);
+    cr_assert_eq(faults_expire(f, 6000, hear_and_send, &l), INT64_MAX);
+    cr_assert_eq(l.told, 2);
+    cr_assert_eq(l.dropped, 2);
+    envelope_destroy(&l.sent);
+    faults_destroy(&f);
+    ASSERT_NO_LEAKS();
+}
+
 Test(faults, the_roads_of_administration_are_spared_unless_forced)
 {
     static const char *const roads[][2] = {{"cli/1", "apiserver/m1"},
