@@ -19,10 +19,9 @@ election_t *elections_of(elections_t *e, const char *role) {
 void election_learn(election_t *one, uint64_t epoch, const char *leader, uint64_t incarnation,
                     int64_t now_ms) {
     one->is_taking = false;
-    if (epoch < one->epoch) return; // told late
-    bool is_news = epoch > one->epoch;
+    bool is_news = epoch > one->epoch || (epoch == one->epoch && is_empty(one->leader));
+    if (!is_news) return; // told late, or twice
     one->epoch = epoch;
-    if (!is_news) return;
     free(one->leader);
     one->leader = str_dup(leader);
     one->incarnation = incarnation;

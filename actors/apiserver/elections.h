@@ -22,10 +22,10 @@ enum {
 
 typedef struct {
     char *role;
-    char *leader;         // full address; NULL: none yet
+    char *leader;         // full address; NULL: none yet; "": of this epoch's not known yet
     uint64_t epoch;       // 0: none yet
     uint64_t incarnation; // of the leader; 0: not known (this server did not elect it)
-    int64_t heard_ms;
+    int64_t heard_ms, relayed_ms;
     bool is_gone;   // its Down was heard
     bool is_taking; // a swap is under way
 } election_t;
@@ -37,7 +37,8 @@ void elections_done(elections_t *e);
 // NULL: unknown, and there are ELECTION_ROLES_MAX already.
 election_t *elections_of(elections_t *e, const char *role);
 
-// What the store says: at start, or after a swap (won or lost).
+// What the store says: at start, or after a swap (won or lost). Of a lost one the epoch may come
+// before the name ("").
 void election_learn(election_t *one, uint64_t epoch, const char *leader, uint64_t incarnation,
                     int64_t now_ms);
 void election_heard(election_t *one, uint64_t epoch, const char *from, uint64_t incarnation,

@@ -24,14 +24,23 @@ static bool parse_epoch(bytes_t value, uint64_t *ret_epoch) {
     return true;
 }
 
-static const char *lease_holder(actor_t *me, const char *role) {
+// Who took this epoch, by the Lease object that was written with it; "": it has not come yet.
+static const char *lease_holder(actor_t *me, const char *role, uint64_t epoch) {
     server_t *s = actor_state(me);
     arena_t *arena = actor_arena(me);
     const cached_t *cached = cache_get(&s->cache, kind_find("coordination.k8s.io", "v1", "Lease"),
                                        arena_printf(arena, "kube-system/%s", role));
-    if (!cached) return NULL;
+    if (!cached) return "";
     const Coordination__Lease *lease = cached_object(arena, cached);
-    return lease->spec ? lease->spec->holderidentity : NULL;
+    bool is_of_epoch = lease->spec && (uint64_t)lease->spec->leasetransitions + 1 == epoch;
+    return is_of_epoch ? or_empty(lease->spec->holderidentity) : "";
+}
+
+// Another API server's swap. Whoever is not known here yet is heard, or not; only who was may die.
+static void learn_from_store(actor_t *me, election_t *one, uint64_t epoch) {
+    const char *holder = lease_holder(me, one->role, epoch);
+    election_learn(one, epoch, holder, 0, actor_now_ms(me));
+    if (*holder && actor_is_known(me, holder)) actor_monitor(me, holder);
 }
 
 // Epochs come with the first reading and with the watch. Our own swaps we know already; one that
@@ -47,8 +56,8 @@ void leaders_on_key(actor_t *me, bytes_t key, bytes_t value) {
         arena_strndup(actor_arena(me), (const char *)key.at + prefix, key.len - prefix);
     election_t *one = elections_of(&s->elections, role);
     // A swap of our own is told by its answer, which also knows the leader's incarnation.
-    if (!one || one->is_taking || epoch <= one->epoch) return;
-    election_learn(one, epoch, or_empty(lease_holder(me, role)), 0, actor_now_ms(me));
+    if (!one || one->is_taking) return;
+    learn_from_store(me, one, epoch);
     leaders_look(me);
 }
 
@@ -155,12 +164,12 @@ void leaders_on_swap(actor_t *me, uint64_t role, const Store__TxnReply *reply) {
         actor_monitor(me, leader);
     } else if (reply && !reply->succeeded && reply->n_replies == 1 && reply->replies[0]->range &&
                reply->replies[0]->range->n_kvs == 1) {
-        // Somebody else took it; the watch brings the Lease object, and with it the name.
+        // Somebody else took it. The watch brings who, or has brought it before this answer.
         const Store__KeyValue *kv = reply->replies[0]->range->kvs[0];
         uint64_t epoch;
         one->is_taking = false;
         if (parse_epoch((bytes_t){kv->value.data, kv->value.len}, &epoch))
-            election_learn(one, epoch, "", 0, actor_now_ms(me));
+            learn_from_store(me, one, epoch);
     } else {
         one->is_taking = false; // unknown: if it was carried out, the watch will say so
     }
@@ -194,13 +203,30 @@ static void look_for_peers(actor_t *me) {
     s->peers_at_ms = actor_now_ms(me);
 }
 
-static void pass_renewal_on(actor_t *me, const message_t *msg, const Api__Renew *renew) {
+static void tell_peers(actor_t *me, const Api__Renew *renew, const char *but) {
     server_t *s = actor_state(me);
     look_for_peers(me);
+    for (size_t i = 0; i < s->peers.len; i++)
+        if (!streq(s->peers.at[i], but)) actor_tell(me, s->peers.at[i], &renew->base);
+}
+
+static void pass_renewal_on(actor_t *me, const message_t *msg, const Api__Renew *renew) {
     Api__Renew passed = *renew;
     passed.leader = (char *)msg->from;
     passed.incarnation = msg->from_incarnation;
-    for (size_t i = 0; i < s->peers.len; i++) actor_tell(me, s->peers.at[i], &passed.base);
+    passed.relayed = false;
+    tell_peers(me, &passed, "");
+}
+
+// A leader whose API server and another do not reach each other is heard by way of a third.
+static void relay_renewal(actor_t *me, const message_t *msg, const Api__Renew *renew,
+                          election_t *one) {
+    enum { RELAY_MS = ELECTION_SILENCE_MAX_MS / 3 };
+    if (renew->relayed || actor_now_ms(me) - one->relayed_ms < RELAY_MS) return;
+    one->relayed_ms = actor_now_ms(me);
+    Api__Renew relayed = *renew;
+    relayed.relayed = true;
+    tell_peers(me, &relayed, msg->from);
 }
 
 // ---- messages -----------------------------------------------------------------------------------
@@ -256,7 +282,10 @@ void leaders_on_renew(actor_t *me, const message_t *msg, const Api__Renew *renew
     const char *leader = is_passed ? or_empty(renew->leader) : msg->from;
     uint64_t incarnation = is_passed ? renew->incarnation : msg->from_incarnation;
     if (one) election_heard(one, renew->epoch, leader, incarnation, actor_now_ms(me));
-    if (is_passed) return;
+    if (is_passed) {
+        if (one && renew->epoch == one->epoch) relay_renewal(me, msg, renew, one);
+        return;
+    }
     pass_renewal_on(me, msg, renew);
     if (!msg->deadline_ms) return;
     Api__ElectReply reply = API__ELECT_REPLY__INIT;

@@ -1,6 +1,7 @@
 // The cluster of test_cluster under a bad network: messages lost, late, doubled and cut off, two
 // API servers that clients change between, processes that die or stop, clocks that go wrong. What
 // is wished for comes about.
+#include "k8s/coordination_v1.pb-c.h"
 #include "tests/support/cluster.h"
 #include "tests/support/leaks.h"
 #include "tests/support/seeds.h"
@@ -148,6 +149,67 @@ Test(cluster_faults, two_api_servers_agree_on_who_leads)
     sim_run_for(rig->sim, 30 * 1000);
     cr_assert_str_eq(fake_store_value(rig->store, "/troupe/epoch/scheduler"), before);
     arena_done(&arena);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+static const char *leader_stored(api_rig_t *rig, const char *role) {
+    const char *key = arena_printf(&rig->arena, "/registry/leases/kube-system/%s", role);
+    const Coordination__Lease *lease =
+        cluster_stored(rig, &rig->arena, "coordination.k8s.io", "v1", "Lease", key);
+    cr_assert_not_null(lease, "%s", key);
+    return lease->spec->holderidentity;
+}
+
+// Two candidates, each with an API server of its own, find the leader silent at once: one wins, and
+// the loser's API server knows whom to listen to. The old leader goes on as a standby.
+Test(cluster_faults, a_stopped_leader_is_replaced_once)
+{
+    static const char *const roles[] = {"scheduler", "controllers"};
+    api_rig_t *rig = cluster_new(14, 1);
+    cluster_add_master(rig, "m2", true);
+    cluster_add_master(rig, "m3", true);
+    sim_run_for(rig->sim, 3000);
+    for (int i = 0; i < 20; i++) {
+        const char *role = roles[i % 2], *key = arena_printf(&rig->arena, "/troupe/epoch/%s", role);
+        int64_t epoch = atoll(fake_store_value(rig->store, key));
+        const char *leader = leader_stored(rig, role);
+        const char *process = arena_printf(&rig->arena, "control-%s", strchr(leader, '/') + 1);
+        sim_pause(rig->sim, process, true);
+        sim_run_for(rig->sim, 2500);
+        cr_expect_str_neq(leader_stored(rig, role), leader);
+        sim_pause(rig->sim, process, false);
+        sim_run_for(rig->sim, 2500);
+        cr_expect_eq(atoll(fake_store_value(rig->store, key)), epoch + 1, "%s, round %d", leader,
+                     i);
+    }
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+// Two masters do not reach each other, but both reach the third.
+Test(cluster_faults, a_leader_that_any_api_server_hears_stays)
+{
+    static const char *const pairs[][2] = {{"*/m1", "*/m2"}, {"*/m2", "*/m3"}, {"*/m1", "*/m3"}};
+    api_rig_t *rig = cluster_new(15, 1);
+    cluster_add_master(rig, "m2", true);
+    cluster_add_master(rig, "m3", true);
+    sim_run_for(rig->sim, 3000);
+    const char *before =
+        arena_strdup(&rig->arena, fake_store_value(rig->store, "/troupe/epoch/scheduler"));
+    for (size_t i = 0; i < LENGTH_OF(pairs); i++) {
+        Actor__FaultRule cut = ACTOR__FAULT_RULE__INIT;
+        cut.name = "cut";
+        cut.kind = ACTOR__FAULT_RULE__KIND__PARTITION;
+        cut.from = (char *)pairs[i][0];
+        cut.to = (char *)pairs[i][1];
+        cut.both_ways = true;
+        sim_set_fault(rig->sim, &cut);
+        sim_run_for(rig->sim, 10 * 1000);
+        sim_clear_faults(rig->sim);
+        cr_expect_str_eq(fake_store_value(rig->store, "/troupe/epoch/scheduler"), before, "%s, %s",
+                         pairs[i][0], pairs[i][1]);
+    }
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }

@@ -71,6 +71,18 @@ Test(elections, a_death_or_a_new_life_of_the_leader_makes_room_at_once)
     ASSERT_NO_LEAKS();
 }
 
+Test(elections, a_leader_whose_name_comes_after_its_epoch_is_heard)
+{
+    static const step_t story[] = {
+        {0, 'l', "", 0, 2, NULL},   // a swap was lost: to whom is not known yet
+        {10, 'l', "a", 0, 2, NULL}, // the watch says
+        {20, 'l', "", 0, 2, NULL},  // and is not contradicted
+        {300, 'r', "a", 5, 2, NULL}, {600, 'a', "b", 1, 2, "hold"}, {610, 'a', "a", 5, 2, "answer"},
+    };
+    play(story, LENGTH_OF(story));
+    ASSERT_NO_LEAKS();
+}
+
 Test(elections, after_a_start_the_leader_that_the_store_names_is_given_time_to_speak)
 {
     static const step_t story[] = {
