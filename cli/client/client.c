@@ -280,20 +280,46 @@ static call_t *call_new(client_t *c, const char *to, bool is_stream) {
     return call;
 }
 
-static err_t connect_to(client_t *c, const client_options_t *o, why_t *why) {
-    char *endpoint = o->server ? str_dup(o->server) : str_printf("ipc://%s", o->socket);
-    connect_options_t options = {
-        .peer = "", .endpoint = endpoint, .key_file = o->key, .server_key_file = o->server_key};
+// The first of a list with commas, cut off it (*list: the rest, or NULL).
+static char *cut_first(const char **list) {
+    size_t len = strcspn(*list, ",");
+    char *first = str_printf("%.*s", (int)len, *list);
+    *list = (*list)[len] ? *list + len + 1 : NULL;
+    return first;
+}
+
+// A bare role reaches any of them that is heard. A list of one key is that of all servers.
+static err_t connect_to_servers(client_t *c, const client_options_t *o, why_t *why) {
+    const char *servers = o->server, *keys = o->server_key;
+    bool is_one_key = !keys || !strchr(keys, ',');
     err_t err = ERR_OK;
-    if (!o->server && access(o->socket, R_OK | W_OK) != 0)
-        err = why_set(why, errno == ENOENT ? ERR_UNAVAILABLE : err_from_errno(errno),
-                      errno == ENOENT
-                          ? "no cluster on this machine: %s is not there; start one with `sudo "
-                            "troupe up`, or name "
-                            "another with --socket or --server"
-                          : "may not use %s: ask to be in the group that owns it, or use sudo",
-                      o->socket);
-    if (!err) err = process_connect(c->process, &options, why);
+    while (servers && !err) {
+        char *endpoint = cut_first(&servers);
+        char *key = is_one_key || !keys ? NULL : cut_first(&keys);
+        connect_options_t options = {.peer = "",
+                                     .endpoint = endpoint,
+                                     .key_file = o->key,
+                                     .server_key_file = is_one_key ? o->server_key : key};
+        err = process_connect(c->process, &options, why);
+        free(endpoint);
+        free(key);
+    }
+    return err;
+}
+
+static err_t connect_to(client_t *c, const client_options_t *o, why_t *why) {
+    if (o->server) return connect_to_servers(c, o, why);
+    if (access(o->socket, R_OK | W_OK) != 0)
+        return why_set(why, errno == ENOENT ? ERR_UNAVAILABLE : err_from_errno(errno),
+                       errno == ENOENT
+                           ? "no cluster on this machine: %s is not there; start one with `sudo "
+                             "troupe up`, or name "
+                             "another with --socket or --server"
+                           : "may not use %s: ask to be in the group that owns it, or use sudo",
+                       o->socket);
+    char *endpoint = str_printf("ipc://%s", o->socket);
+    connect_options_t options = {.peer = "", .endpoint = endpoint};
+    err_t err = process_connect(c->process, &options, why);
     free(endpoint);
     return err;
 }
@@ -335,8 +361,8 @@ static err_t wait_connected(client_t *c, const client_options_t *o, why_t *why) 
                    o->server ? ", does it allow the key of --key, is --server-key its own" : "");
 }
 
-// The one peer we have is the one that was named: its socket's owner, or the holder of the key that
-// --server-key shows. What its certificate's file is called here says nothing.
+// Our peers are those that were named: the socket's owner, or holders of the keys that --server-key
+// shows. What its certificate's file is called here says nothing.
 static bool is_the_server(void *arg, const char *principal, const char *address) { return true; }
 
 err_t client_new(const client_options_t *options, client_t **ret_client, why_t *why) {
@@ -501,4 +527,5 @@ void client_close(client_stream_t **stream) {
 }
 
 void client_set_timeout(client_t *c, int64_t timeout_ms) { c->timeout_ms = timeout_ms; }
+int64_t client_timeout_ms(const client_t *c) { return c->timeout_ms; }
 uint64_t client_trace_id(const client_t *c) { return c->trace_id; }

@@ -13,11 +13,11 @@
 typedef struct client client_t;
 typedef struct {
     const char *socket; // path of the cluster's command socket
-    const char *server; // or tcp://…, with the two keys
-    const char *key, *server_key;
-    int64_t timeout_ms; // of connecting and of each call
-    const char *peer;   // role or address that must be there; NULL: "apiserver"
-    const char *role;   // whom it speaks as; NULL: "cli"
+    const char *server; // or tcp://…, with the two keys; several with commas: whichever is heard
+    const char *key, *server_key; // server_key: one for all servers, or one for each
+    int64_t timeout_ms;           // of connecting and of each call
+    const char *peer;             // role or address that must be there; NULL: "apiserver"
+    const char *role;             // whom it speaks as; NULL: "cli"
     // Types of the answers that it may get; NULL ends the list. NULL: those of an API server.
     const ProtobufCMessageDescriptor *const *replies;
 } client_options_t;
@@ -26,6 +26,7 @@ typedef struct {
 err_t client_new(const client_options_t *options, client_t **ret_client, why_t *why) MUST_USE;
 void client_destroy(client_t **client);
 void client_set_timeout(client_t *c, int64_t timeout_ms); // of the calls from here on
+int64_t client_timeout_ms(const client_t *c);
 
 // What a failed call leaves behind. `message` is the server's own text; `reason` Kubernetes'
 // Status reason ("NotFound"), empty when the failure is not the server's.

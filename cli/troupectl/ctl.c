@@ -93,12 +93,29 @@ void resource_fill(Api__Resource *r, const kind_t *k, const char *ns, const char
     r->subresource = "";
 }
 
+// What reads is asked again when its server is gone: of another, or of the one that came back.
+static bool is_read(const ProtobufCMessage *request) {
+    return request->descriptor == &api__get__descriptor ||
+           request->descriptor == &api__list__descriptor;
+}
+
+static void wait_a_moment(void) {
+    struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+}
+
 err_t ctl_ask(ctl_t *ctl, const ProtobufCMessage *request,
               const ProtobufCMessageDescriptor *reply_type, void **ret_reply,
               failure_t *ret_failure) {
     if (!ctl_client(ctl)) exit(EXIT_FAILED); // it has said why
-    return client_call(ctl->client, &ctl->arena, "apiserver", request, reply_type, ret_reply,
-                       ret_failure);
+    int64_t deadline_ms = clock_monotonic_ms() + client_timeout_ms(ctl->client);
+    for (;;) {
+        err_t err = client_call(ctl->client, &ctl->arena, "apiserver", request, reply_type,
+                                ret_reply, ret_failure);
+        if (err != ERR_UNAVAILABLE || !is_read(request) || clock_monotonic_ms() > deadline_ms)
+            return err;
+        wait_a_moment();
+    }
 }
 
 static err_t broken_object(failure_t *ret_failure, const char *text) {
@@ -295,7 +312,6 @@ err_t ctl_watch(ctl_t *ctl, const kind_t *k, const char *ns, const char *label_s
         if (!resumable || fruitless > RESUMES_MAX) return err;
         resumed_at = revision;
         if (err == ERR_EXPIRED) revision = 0;
-        struct timespec pause = {.tv_nsec = 100 * 1000 * 1000};
-        nanosleep(&pause, NULL);
+        wait_a_moment();
     }
 }
