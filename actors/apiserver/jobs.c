@@ -177,6 +177,15 @@ static void job_reply(actor_t *me, job_t *job, const request_t *r, ProtobufCMess
     job_end(me, job);
 }
 
+// A write of a leader that leads no more: refused, and counted by role.
+static void refuse_deposed(actor_t *me, job_t *job, const char *why) {
+    identity_t who = job_identity(me, job);
+    actor_count(
+        me, arena_printf(actor_arena(me), "apiserver_deposed_refused_total{role=\"%s\"}", who.role),
+        1);
+    job_fail(me, job, ERR_DEPOSED, why);
+}
+
 // ---- waiting ------------------------------------------------------------------------------------
 void job_set_runnable(server_t *s, job_t *job) {
     job->state = JOB_RUNNABLE;
@@ -458,7 +467,7 @@ static bool read_request(actor_t *me, job_t *job, request_t *r) {
         return false;
     }
     if (who.is_elected && r->verb != VERB_GET && !job->epoch) {
-        job_fail(me, job, ERR_DEPOSED, "a leader-elected role writes with its epoch only");
+        refuse_deposed(me, job, "a leader-elected role writes with its epoch only");
         return false;
     }
     return true;
@@ -645,6 +654,10 @@ static bool is_certain(err_t err) {
 void jobs_on_txn_failed(actor_t *me, uint64_t id, err_t err, const char *why) {
     job_t *job = job_of(actor_state(me), id);
     if (!job || job->state != JOB_WAITS_STORE) return;
+    if (err == ERR_DEPOSED) {
+        refuse_deposed(me, job, why);
+        return;
+    }
     if (!err_is_retryable(err) || err == ERR_DISK_FULL) {
         job_fail(me, job, err, why);
         return;

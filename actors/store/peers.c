@@ -270,6 +270,14 @@ static bool tell_if_removed(actor_t *me, const message_t *msg, const Raftpb__Mes
     return true;
 }
 
+// From a leader that was replaced and has not heard of it: the core refuses it, and says its term.
+static void count_deposed(actor_t *me, const raft_message_t *m) {
+    store_t *s = actor_state(me);
+    bool from_leader = m->type == RAFT_APPEND || m->type == RAFT_HEARTBEAT;
+    if (from_leader && m->term < raft_term(s->raft))
+        actor_count(me, "store_deposed_refused_total", 1);
+}
+
 static void receive(actor_t *me, const message_t *msg, const Raftpb__Message *body) {
     store_t *s = actor_state(me);
     if (!body || !is_for_us(me, msg, body) || tell_if_removed(me, msg, body)) return;
@@ -282,6 +290,7 @@ static void receive(actor_t *me, const message_t *msg, const Raftpb__Message *bo
     if (is_waiting_to_join(s) && (m.type == RAFT_VOTE || m.type == RAFT_PRE_VOTE)) return;
     s->is_removed = false; // a leader that speaks to us has us in its configuration
     follow_acknowledged(me, &m);
+    count_deposed(me, &m);
     raft_event_t event = store_event(me, RAFT_EVENT_MESSAGE);
     event.message = &m;
     store_step(me, &event, body);

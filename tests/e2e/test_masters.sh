@@ -6,48 +6,14 @@
 #
 # KILLS=20: more leader kills, for scripts/soak. Prints the time from the blow to the next accepted
 # put, the command's own start included.
-. "$(dirname "$0")/lab.sh"
+. "$(dirname "$0")/masters.sh"
 KILLS=${KILLS:-3}
-lab_new
-host_add m1 11; host_add m2 12; host_add m3 13; host_add n1 21
-images || exit 1
-MASTERS=(m1 m2 m3)
-declare -A NODE=([m1]=master-1 [m2]=master-2 [m3]=master-3 [n1]=node-1)
-
-# ---- keys and topologies ------------------------------------------------------------------------------
-keys=$WORK/keys; mkdir -p "$keys"
-for h in "${MASTERS[@]}" n1; do "$BIN/troupe" keys "${NODE[$h]}" --dir "$keys" > /dev/null; done
-config_of() { # HOST
-    local h=$1 c=$WORK/$1/config file=three-masters.yaml
-    mkdir -p "$c/keys/allowed"
-    cp "$keys/${NODE[$h]}.cert_secret" "$keys"/master-?.cert "$c/keys/"
-    cp "$keys"/*.cert "$c/keys/allowed/"
-    [ "$h" = n1 ] && file=worker-of-three.yaml
-    sed "s/MASTER-1/${IP_OF[m1]}/;s/MASTER-2/${IP_OF[m2]}/;s/MASTER-3/${IP_OF[m3]}/" "$here/configs/$file" > "$c/topology.yaml"
-    lab_kubelet "$h"
-    # So little log that a new member needs a snapshot.
-    printf 'kind: Store\nlogCut: 1Mi\nlogForPeers: 1Mi\n' > "$c/store.yaml"
-    printf 'kind: Disk\nsegmentSize: 1Mi\n' > "$c/disk.yaml"
-}
-start() { # HOST
-    local h=$1
-    troupe "$h" run -d -f "$WORK/$h/config/topology.yaml" --data "$WORK/$h/data" --run-dir "$WORK/$h/run" --config-dir "$WORK/$h/config" --node "${NODE[$h]}" --node-ip "${IP_OF[$h]}" "${@:2}"
-}
-for h in "${MASTERS[@]}" n1; do config_of "$h"; done
-# The first one cannot be ready before the second runs: they start side by side.
-for h in "${MASTERS[@]}"; do start "$h" > "$WORK/$h/start.log" 2>&1 & done; wait -n; wait -n; wait -n
-check "the worker starts" start n1
-CTL_HOST=m1
-ready_are() { [ "$(ctl get nodes --no-headers | grep -cw Ready)" = "$1" ]; }
-took=$(until_true 20 ready_are 4) && ok "three masters and a worker are Ready ($took ms)" || { not_ok "three masters and a worker are Ready"; ctl get nodes | sed 's/^/#   /'; tail -n 20 "$WORK/m1/data/troupe.log" | sed 's/^/#   /'; exit 1; }
-
-# ---- who leads ------------------------------------------------------------------------------------------
-host_of() { local h; for h in "${MASTERS[@]}"; do [ "${NODE[$h]}" = "$1" ] && echo "$h"; done; }
-member() { troupe "$1" member --run-dir "$WORK/$1/run" --data "$WORK/$1/data" --timeout 3 "${@:2}"; } # HOST VERB…
-leader_seen_by() { host_of "$(member "$1" list 2> /dev/null | awk '$5 == "leads" { print $1 }')"; }
-leader() { local h l; for h in "${MASTERS[@]}"; do l=$(leader_seen_by "$h"); [ -n "$l" ] && { echo "$l"; return; }; done; }
-another() { local h; for h in "${MASTERS[@]}"; do [ "$h" != "$1" ] && { echo "$h"; return; }; done; }
-process_of() { on "$1" pgrep -f 'troupe actor-process' | head -1; }
+masters_new 1
+for h in "${MASTERS[@]}"; do # so little log that a new member needs a snapshot
+    printf 'kind: Store\nlogCut: 1Mi\nlogForPeers: 1Mi\n' > "$WORK/$h/config/store.yaml"
+    printf 'kind: Disk\nsegmentSize: 1Mi\n' > "$WORK/$h/config/disk.yaml"
+done
+masters_start
 first=$(leader)
 [ -n "$first" ] && ok "the masters have one leader: ${NODE[$first]}" || not_ok "the masters have one leader"
 for h in "${MASTERS[@]}"; do check "troupectl works through ${NODE[$h]}" ctl_on "$h" get nodes; done
@@ -73,7 +39,6 @@ blow() { # NAME COMMAND…: strike the leader, put through another master at onc
     if put "$through" "w-$n"; then took=$(($(now_ms) - start)); times+=("$took"); note "$name: next put accepted after $took ms"; else not_ok "$name: no put is accepted: $(cat "$WORK/put.err")"; return 1; fi
 }
 steady() { local i; for i in 1 2 3; do n=$((n + 1)); put "$1" "w-$n"; done; }
-whole() { [ "$(for h in "${MASTERS[@]}"; do leader_seen_by "$h"; done | sort | uniq -c | awk '{print $1}')" = 3 ]; }
 steady m1
 kill_leader() { on "$1" kill -9 "$(process_of "$1")"; }
 for i in $(seq "$KILLS"); do
