@@ -1,7 +1,7 @@
 // deployment - rolls a Deployment's ReplicaSets from one template to the next. A key is "ns/name".
+#include "actors/controllers/adoption.h"
 #include "actors/controllers/deployment_plan.h"
 #include "actors/controllers/rows.h"
-#include "runtime/api/selector.h"
 
 // A set whose number of pods is being changed: told as an event when it has worked.
 typedef struct {
@@ -13,8 +13,8 @@ typedef struct {
 typedef struct {
     int32_t collisions;      // names that turned out to be strangers', not yet in the status
     int32_t collisions_base; // status.collisionCount they were counted on
-    char *verified_uid;      // seen alive under this uid: it may adopt
-    VEC(resize_t) resizes;   // asked for, outcome unknown
+    adopter_t adopter;
+    VEC(resize_t) resizes; // asked for, outcome unknown
 } memory_t;
 typedef struct {
     map_t of;
@@ -32,7 +32,7 @@ static memory_t *memory_of(controller_t *c, const char *key) {
 static void forget(controller_t *c, const char *key) {
     memory_t *m = map_remove(&((state_t *)controller_state(c))->of, key);
     if (!m) return;
-    free(m->verified_uid);
+    adopter_done(&m->adopter);
     for (size_t i = 0; i < m->resizes.len; i++) free(m->resizes.at[i].set);
     vec_done(&m->resizes);
     free(m);
@@ -44,30 +44,16 @@ static void on_deployment(void *arg, const record_t *was, const record_t *is) {
     controller_touch_record(arg, is ? is : was);
 }
 
-static void touch_owner(controller_t *c, const record_t *set) {
-    const Meta__OwnerReference *owner = owner_that_controls(object_meta_read(set->object));
-    informer_t *deployments = controller_follow(c, FOLLOWED_DEPLOYMENTS);
-    if (owner) {
-        if (!owner_is(owner, "apps", "Deployment")) return;
-        const record_t *d = informer_get(deployments, set->namespace_, owner->name);
-        if (d && streq(d->uid, or_empty(owner->uid))) controller_touch_record(c, d);
-        return;
-    }
-    records_t all = informer_by(deployments, INDEX_NAMESPACE, set->namespace_);
-    for (size_t i = 0; i < all.len; i++) {
-        const Apps__Deployment *d = RECORD_AS(Apps__Deployment, all.at[i]);
-        const selector_t *selector;
-        if (d->spec &&
-            selector_from_message(controller_arena(c), d->spec->selector, &selector, NULL) ==
-                ERR_OK &&
-            selector_matches(selector, set->object))
-            controller_touch_record(c, all.at[i]);
-    }
+static const Meta__LabelSelector *selector_of(const ProtobufCMessage *deployment) {
+    const Apps__DeploymentSpec *spec = ((const Apps__Deployment *)deployment)->spec;
+    return spec ? spec->selector : NULL;
 }
+static const adoption_t sets_of_deployments = {FOLLOWED_DEPLOYMENTS, FOLLOWED_REPLICA_SETS,
+                                               selector_of};
 
 static void on_set(void *arg, const record_t *was, const record_t *is) {
-    if (was) touch_owner(arg, was);
-    if (is) touch_owner(arg, is);
+    if (was) adoption_touch(arg, &sets_of_deployments, was);
+    if (is) adoption_touch(arg, &sets_of_deployments, is);
 }
 
 // Recreate waits for the last old pod: its going touches the deployment.
@@ -77,7 +63,7 @@ static void on_pod(void *arg, const record_t *was, const record_t *is) {
     if (!owner_is(owner, "apps", "ReplicaSet")) return;
     const record_t *set =
         informer_get(controller_follow(arg, FOLLOWED_REPLICA_SETS), was->namespace_, owner->name);
-    if (set) touch_owner(arg, set);
+    if (set) adoption_touch(arg, &sets_of_deployments, set);
 }
 
 static void start(controller_t *c) {
@@ -87,29 +73,6 @@ static void start(controller_t *c) {
 }
 
 // ---- sync --------------------------------------------------------------------------------------
-
-static void patch_owners(controller_t *c, const Apps__ReplicaSet *set, const Apps__Deployment *d,
-                         bool adopt) {
-    const Meta__ObjectMeta *meta = set->metadata;
-    text_t json = {.arena = controller_arena(c)};
-    text_add(&json, "{\"metadata\":{\"ownerReferences\":[");
-    const char *comma = "";
-    for (size_t i = 0; i < meta->n_ownerreferences; i++) {
-        if (streq(or_empty(meta->ownerreferences[i]->uid), d->metadata->uid)) continue;
-        text_add(&json, comma);
-        json_write_msg(&meta->ownerreferences[i]->base, &json);
-        comma = ",";
-    }
-    if (adopt)
-        text_addf(
-            &json,
-            "%s{\"apiVersion\":\"apps/v1\",\"kind\":\"Deployment\",\"name\":\"%s\",\"uid\":\"%s\","
-            "\"controller\":true,\"blockOwnerDeletion\":true}",
-            comma, d->metadata->name, d->metadata->uid);
-    text_add(&json, "]}}");
-    controller_patch(c, followed_kind(FOLLOWED_REPLICA_SETS), meta->namespace_, meta->name, NULL,
-                     text_str(&json), object_revision(&set->base));
-}
 
 static void remember_resize(memory_t *m, const char *set, int32_t from, int32_t to) {
     if (from != to) vec_push(&m->resizes, ((resize_t){str_dup(set), from, to}));
@@ -134,7 +97,7 @@ static void perform(controller_t *c, const Apps__Deployment *d, memory_t *m,
                     const deployment_plan_t *plan) {
     const kind_t *kind = followed_kind(FOLLOWED_REPLICA_SETS);
     const char *ns = d->metadata->namespace_;
-    bool may_adopt = m->verified_uid && streq(m->verified_uid, d->metadata->uid), looked = false;
+    adoption_begin(&m->adopter);
     for (size_t i = 0; i < plan->actions_len; i++) {
         const deployment_action_t *a = &plan->actions[i];
         switch (a->kind) {
@@ -156,13 +119,11 @@ static void perform(controller_t *c, const Apps__Deployment *d, memory_t *m,
             controller_patch(c, followed_kind(FOLLOWED_DEPLOYMENTS), ns, d->metadata->name, NULL,
                              a->json, 0);
             break;
-        case DEPLOYMENT_RELEASE: patch_owners(c, a->set, d, false); break;
+        case DEPLOYMENT_RELEASE:
+            adoption_release(c, &sets_of_deployments, &d->base, &a->set->base);
+            break;
         case DEPLOYMENT_ADOPT:
-            if (may_adopt)
-                patch_owners(c, a->set, d, true);
-            else if (!looked)
-                controller_get(c, followed_kind(FOLLOWED_DEPLOYMENTS), ns, d->metadata->name);
-            looked = true;
+            adoption_take(c, &sets_of_deployments, &m->adopter, &d->base, &a->set->base);
             break;
         }
     }
@@ -265,11 +226,8 @@ static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *o
                              w->name, failure->why);
     } else if (w->verb == WRITE_GET && is_set && obj) {
         on_taken(c, w, m, obj);
-    } else if (w->verb == WRITE_GET && obj) {
-        free(m->verified_uid);
-        const Meta__ObjectMeta *meta = object_meta_read(obj);
-        m->verified_uid = meta->deletiontimestamp ? NULL : str_dup(or_empty(meta->uid));
-        controller_touch(c, w->key);
+    } else {
+        adoption_heard(c, &sets_of_deployments, &m->adopter, w, obj);
     }
 }
 

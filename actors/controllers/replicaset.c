@@ -1,13 +1,13 @@
 // replicaset - keeps as many pods of a template as a ReplicaSet wants. A key is "ns/name".
+#include "actors/controllers/adoption.h"
 #include "actors/controllers/replicaset_plan.h"
 #include "actors/controllers/rows.h"
-#include "runtime/api/selector.h"
 
 // What is remembered of a set between two syncs.
 typedef struct {
     VEC(char *) names_kept; // creations whose outcome is unknown
     char *create_failure;   // why the last creation was refused
-    char *verified_uid;     // the set was seen alive under this uid: it may adopt
+    adopter_t adopter;
 } memory_t;
 typedef struct {
     map_t of;
@@ -28,7 +28,7 @@ static void forget(controller_t *c, const char *key) {
     for (size_t i = 0; i < m->names_kept.len; i++) free(m->names_kept.at[i]);
     vec_done(&m->names_kept);
     free(m->create_failure);
-    free(m->verified_uid);
+    adopter_done(&m->adopter);
     free(m);
 }
 
@@ -38,29 +38,11 @@ static void on_set(void *arg, const record_t *was, const record_t *is) {
     controller_touch_record(arg, is ? is : was);
 }
 
-static bool selects(arena_t *arena, const record_t *set, const ProtobufCMessage *pod) {
-    const selector_t *selector;
-    const Apps__ReplicaSet *rs = RECORD_AS(Apps__ReplicaSet, set);
-    return rs->spec &&
-           selector_from_message(arena, rs->spec->selector, &selector, NULL) == ERR_OK &&
-           selector_matches(selector, pod);
+static const Meta__LabelSelector *selector_of(const ProtobufCMessage *set) {
+    const Apps__ReplicaSetSpec *spec = ((const Apps__ReplicaSet *)set)->spec;
+    return spec ? spec->selector : NULL;
 }
-
-static void touch_owner(controller_t *c, const record_t *pod) {
-    const Meta__OwnerReference *owner = owner_that_controls(object_meta_read(pod->object));
-    if (owner) {
-        if (!owner_is(owner, "apps", "ReplicaSet")) return;
-        const record_t *set =
-            informer_get(controller_follow(c, FOLLOWED_REPLICA_SETS), pod->namespace_, owner->name);
-        if (set && streq(set->uid, or_empty(owner->uid))) controller_touch_record(c, set);
-        return;
-    }
-    records_t sets =
-        informer_by(controller_follow(c, FOLLOWED_REPLICA_SETS), INDEX_NAMESPACE, pod->namespace_);
-    for (size_t i = 0; i < sets.len; i++)
-        if (selects(controller_arena(c), sets.at[i], pod->object))
-            controller_touch_record(c, sets.at[i]);
-}
+static const adoption_t pods_of_sets = {FOLLOWED_REPLICA_SETS, FOLLOWED_PODS, selector_of};
 
 // Would a set see no difference between these two states of a pod? Most changes are like that: a
 // pod gets its node, a container its id.
@@ -75,8 +57,8 @@ static bool is_alike(const record_t *was, const record_t *is) {
 
 static void on_pod(void *arg, const record_t *was, const record_t *is) {
     if (was && is && is_alike(was, is)) return;
-    if (was) touch_owner(arg, was);
-    if (is) touch_owner(arg, is);
+    if (was) adoption_touch(arg, &pods_of_sets, was);
+    if (is) adoption_touch(arg, &pods_of_sets, is);
 }
 
 static void start(controller_t *c) {
@@ -86,35 +68,9 @@ static void start(controller_t *c) {
 
 // ---- sync --------------------------------------------------------------------------------------
 
-// The pod's list of owners with the set added or taken out, as a patch that holds only for the
-// revision it was made from.
-static void patch_owners(controller_t *c, const Core__Pod *pod, const Apps__ReplicaSet *set,
-                         bool adopt) {
-    const Meta__ObjectMeta *meta = object_meta_read(&pod->base);
-    text_t json = {.arena = controller_arena(c)};
-    text_add(&json, "{\"metadata\":{\"ownerReferences\":[");
-    const char *comma = "";
-    for (size_t i = 0; i < meta->n_ownerreferences; i++) {
-        const Meta__OwnerReference *ref = meta->ownerreferences[i];
-        if (streq(or_empty(ref->uid), set->metadata->uid)) continue;
-        text_add(&json, comma);
-        json_write_msg(&ref->base, &json);
-        comma = ",";
-    }
-    if (adopt)
-        text_addf(
-            &json,
-            "%s{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"%s\",\"uid\":\"%s\","
-            "\"controller\":true,\"blockOwnerDeletion\":true}",
-            comma, set->metadata->name, set->metadata->uid);
-    text_add(&json, "]}}");
-    controller_patch(c, followed_kind(FOLLOWED_PODS), meta->namespace_, meta->name, NULL,
-                     text_str(&json), object_revision(&pod->base));
-}
-
 static void perform(controller_t *c, const Apps__ReplicaSet *set, memory_t *m,
                     const replicaset_plan_t *plan) {
-    bool may_adopt = m->verified_uid && streq(m->verified_uid, set->metadata->uid), looked = false;
+    adoption_begin(&m->adopter);
     for (size_t i = 0; i < plan->actions_len; i++) {
         const replicaset_action_t *a = &plan->actions[i];
         const Meta__ObjectMeta *meta = a->pod ? object_meta_read(&a->pod->base) : NULL;
@@ -126,14 +82,11 @@ static void perform(controller_t *c, const Apps__ReplicaSet *set, memory_t *m,
             controller_delete(c, followed_kind(FOLLOWED_PODS), meta->namespace_, meta->name,
                               &(api_delete_options_t){.uid = meta->uid});
             break;
-        case REPLICASET_RELEASE: patch_owners(c, a->pod, set, false); break;
+        case REPLICASET_RELEASE:
+            adoption_release(c, &pods_of_sets, &set->base, &a->pod->base);
+            break;
         case REPLICASET_ADOPT:
-            if (may_adopt) patch_owners(c, a->pod, set, true);
-            // A cache may not know yet that the set is gone, or another one of its name.
-            else if (!looked)
-                controller_get(c, followed_kind(FOLLOWED_REPLICA_SETS), set->metadata->namespace_,
-                               set->metadata->name);
-            looked = true;
+            adoption_take(c, &pods_of_sets, &m->adopter, &set->base, &a->pod->base);
             break;
         }
     }
@@ -240,12 +193,7 @@ static void outcome(controller_t *c, const write_t *w, const ProtobufCMessage *o
         on_created(c, w, m, set, failure);
     if (w->kind == followed_kind(FOLLOWED_PODS) && w->verb == WRITE_DELETE)
         on_deleted(c, w, set, failure);
-    if (w->verb == WRITE_GET && obj && !failure) {
-        free(m->verified_uid);
-        const Meta__ObjectMeta *meta = object_meta_read(obj);
-        m->verified_uid = meta->deletiontimestamp ? NULL : str_dup(or_empty(meta->uid));
-        controller_touch(c, w->key);
-    }
+    adoption_heard(c, &pods_of_sets, &m->adopter, w, failure ? NULL : obj);
 }
 
 static void stop(controller_t *c) {
