@@ -184,12 +184,13 @@ static const char *node_name(api_rig_t *rig, int i) {
     return arena_printf(&rig->arena, "node-%d", i);
 }
 
-static const char *pods_of(api_rig_t *rig) {
+static const char *names_of(api_rig_t *rig, const char *api_version, const char *kind) {
     Api__List all = API__LIST__INIT;
-    Api__Resource resource = rig_resource(rig, "v1", "Pod", "default", "");
+    Api__Resource resource = rig_resource(rig, api_version, kind, "default", "");
     all.resource = &resource;
-    return rig_list(rig, "v1", "Pod", &all);
+    return rig_list(rig, api_version, kind, &all);
 }
+static const char *pods_of(api_rig_t *rig) { return names_of(rig, "v1", "Pod"); }
 
 static int given_up(api_rig_t *rig, int first, int last) {
     arena_t arena = {0};
@@ -366,6 +367,32 @@ Test(cluster, orphans_stay)
     cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
     cluster_expect_ready(rig, "web", 3);
     cr_assert_eq(fake_store_count(rig->store, "/registry/replicasets/default/"), 1);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
+Test(cluster, a_new_set_takes_the_pods_of_its_predecessor_in)
+{
+    api_rig_t *rig = cluster_new(9, 2);
+    cr_assert_str_eq(rig_create(rig, WEB("nginx", "3")), "CREATED");
+    cluster_expect_ready(rig, "web", 3);
+    const char *pods = pods_of(rig);
+    const char *set = names_of(rig, "apps/v1", "ReplicaSet");
+    Api__Delete options = API__DELETE__INIT;
+    options.propagation = "Orphan";
+    rig_delete_with(rig, "apps/v1", "ReplicaSet", "default", set, &options);
+    sim_run_for(rig->sim, 5000);
+    cluster_expect_ready(rig, "web", 3);
+    cr_assert_str_eq(pods_of(rig), pods);
+    // One that its label leaves is let go, and another made.
+    const char *one = arena_strndup(&rig->arena, pods, strcspn(pods, " "));
+    rig_patch(rig, "v1", "Pod", "default", one, "", API__PATCH__TYPE__MERGE,
+              "{\"metadata\":{\"labels\":{\"app\":\"other\"}}}");
+    sim_run_for(rig->sim, 5000);
+    cluster_expect_ready(rig, "web", 3);
+    cr_assert_eq(fake_store_count(rig->store, "/registry/pods/default/"), 4);
+    cr_assert_str_eq(rig_get(rig, "v1", "Pod", "default", one), "UNCHANGED");
+    cr_assert_str_eq(rig_field(rig, "metadata.ownerReferences[0].uid"), "");
     rig_destroy(&rig);
     ASSERT_NO_LEAKS();
 }
