@@ -72,31 +72,15 @@ ProtobufCMessage *replicaset_extensions_from_stored(arena_t *arena, const Protob
 }
 
 // ---- apps/v1beta1 -------------------------------------------------------------------------------
+// But for its name the same as the version before it.
 ProtobufCMessage *deployment_v1beta1_to_stored(arena_t *arena, const ProtobufCMessage *obj) {
-    AppsV1beta1__Deployment old = *(const AppsV1beta1__Deployment *)obj;
-    AppsV1beta1__DeploymentSpec spec;
-    const AppsV1beta1__RollbackConfig *rollback = old.spec ? old.spec->rollbackto : NULL;
-    if (rollback) {
-        spec = *old.spec;
-        spec.rollbackto = NULL;
-        old.spec = &spec;
-    }
-    ProtobufCMessage *now = repack(arena, &old.base, &apps__deployment__descriptor);
-    if (now && rollback) rollback_to_annotation(arena, now, rollback->revision);
-    return now;
+    ProtobufCMessage *older = repack(arena, obj, &extensions_v1beta1__deployment__descriptor);
+    return older ? deployment_extensions_to_stored(arena, older) : NULL;
 }
 
 ProtobufCMessage *deployment_v1beta1_from_stored(arena_t *arena, const ProtobufCMessage *obj) {
-    AppsV1beta1__Deployment *old = repack(arena, obj, &apps_v1beta1__deployment__descriptor);
-    int64_t revision;
-    if (!old || !old->spec || !rollback_from_annotation(obj, &revision)) return &old->base;
-    AppsV1beta1__RollbackConfig *rollback =
-        MSG_NEW(arena, AppsV1beta1__RollbackConfig, apps_v1beta1__rollback_config__descriptor);
-    rollback->has_revision = true;
-    rollback->revision = revision;
-    old->spec->rollbackto = rollback;
-    object_set_annotation(arena, &old->base, ROLLBACK_ANNOTATION, NULL);
-    return &old->base;
+    ProtobufCMessage *older = deployment_extensions_from_stored(arena, obj);
+    return older ? repack(arena, older, &apps_v1beta1__deployment__descriptor) : NULL;
 }
 
 // ---- apps/v1beta2 -------------------------------------------------------------------------------

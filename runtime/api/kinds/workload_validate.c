@@ -154,6 +154,13 @@ static void check_at_most(field_errors_t *e, const path_t *path, int64_t value, 
         tell_invalid_int(e, path, value, arena_printf(e->arena, "cannot be greater than %s", of));
 }
 
+static void check_ready_counts(field_errors_t *e, const path_t *path, int64_t replicas,
+                               int64_t ready, int64_t available) {
+    check_at_most(e, PATH(path, "readyReplicas"), ready, replicas, "status.replicas");
+    check_at_most(e, PATH(path, "availableReplicas"), available, replicas, "status.replicas");
+    check_at_most(e, PATH(path, "availableReplicas"), available, ready, "readyReplicas");
+}
+
 void deployment_validate_status(const ProtobufCMessage *obj, const ProtobufCMessage *old,
                                 field_errors_t *e) {
     const Apps__DeploymentStatus *s = ((const Apps__Deployment *)obj)->status;
@@ -171,11 +178,7 @@ void deployment_validate_status(const ProtobufCMessage *obj, const ProtobufCMess
     check_not_negative(e, PATH(path, "collisionCount"), s->collisioncount);
     check_at_most(e, PATH(path, "updatedReplicas"), s->updatedreplicas, s->replicas,
                   "status.replicas");
-    check_at_most(e, PATH(path, "readyReplicas"), s->readyreplicas, s->replicas, "status.replicas");
-    check_at_most(e, PATH(path, "availableReplicas"), s->availablereplicas, s->replicas,
-                  "status.replicas");
-    check_at_most(e, PATH(path, "availableReplicas"), s->availablereplicas, s->readyreplicas,
-                  "readyReplicas");
+    check_ready_counts(e, path, s->replicas, s->readyreplicas, s->availablereplicas);
     if (was && was->has_collisioncount && s->collisioncount < was->collisioncount)
         tell_invalid_int(e, PATH(path, "collisionCount"), s->collisioncount,
                          "cannot be decremented");
@@ -217,9 +220,5 @@ void replicaset_validate_status(const ProtobufCMessage *obj, const ProtobufCMess
     check_not_negative(e, PATH(path, "terminatingReplicas"), s->terminatingreplicas);
     check_at_most(e, PATH(path, "fullyLabeledReplicas"), s->fullylabeledreplicas, s->replicas,
                   "status.replicas");
-    check_at_most(e, PATH(path, "readyReplicas"), s->readyreplicas, s->replicas, "status.replicas");
-    check_at_most(e, PATH(path, "availableReplicas"), s->availablereplicas, s->replicas,
-                  "status.replicas");
-    check_at_most(e, PATH(path, "availableReplicas"), s->availablereplicas, s->readyreplicas,
-                  "readyReplicas");
+    check_ready_counts(e, path, s->replicas, s->readyreplicas, s->availablereplicas);
 }

@@ -1,5 +1,6 @@
 // kinds - the table, what every object has, and the stored form.
 #include "k8s/apps_v1.pb-c.h"
+#include "k8s/apps_v1beta1.pb-c.h"
 #include "k8s/core_v1.pb-c.h"
 #include "k8s/extensions_v1beta1.pb-c.h"
 #include "runtime/api/kinds.h"
@@ -190,6 +191,12 @@ Test(kinds, an_old_deployment_goes_to_apps_v1_and_back)
 
     ProtobufCMessage *back = k->from_stored(&arena, &now->base);
     cr_assert(msg_equal(back, &old->base));
+    // The version between them is the same on the wire.
+    const kind_t *between = kind_find("apps", "v1beta1", "Deployment");
+    ProtobufCMessage *other = between->from_stored(&arena, &now->base);
+    cr_assert_eq(other->descriptor, &apps_v1beta1__deployment__descriptor);
+    cr_assert_eq(((AppsV1beta1__Deployment *)other)->spec->rollbackto->revision, 7);
+    cr_assert(msg_equal(between->to_stored(&arena, other), &now->base));
     arena_done(&arena);
     ASSERT_NO_LEAKS();
 }
