@@ -98,7 +98,7 @@ typedef struct {
     const scenario_t *scenario;
     sim_t *sim;
     arena_t arena;
-    rng_t dice; // of faults alone: a client's answer moves no later fault
+    rng_t dice; // of the fault at hand
     member_t members[SIMULATE_MASTERS_MAX];
     apiserver_args_t api;
     kubelet_args_t kubelet;
@@ -106,7 +106,9 @@ typedef struct {
     simulate_client_args_t client;
     VEC(const char *) processes, actors, ends; // whom faults may hit; ends: patterns of links
     VEC(trouble_t) troubles;
+    size_t masters_actors; // they come first among the actors
     size_t faults;
+    uint32_t struck[FAULT_KINDS_LEN][CLUSTER_STATES_LEN];
 } world_t;
 
 static void power_gone(void *arg) {
@@ -158,6 +160,7 @@ static void start_master(world_t *w, size_t i, uint64_t seed) {
     vec_push(&w->processes, name);
     vec_push(&w->ends, arena_printf(&w->arena, "*/%s", name));
     for (size_t k = 0; k < LENGTH_OF(mortals); k++) add_target(w, mortals[k], name);
+    w->masters_actors = w->actors.len;
 }
 
 static void start_node(world_t *w, int64_t i) {
@@ -201,7 +204,6 @@ static void world_open(world_t *w, const scenario_t *scenario, uint64_t seed, FI
     *w = (world_t){.scenario = scenario, .sim = sim_new(seed), .api = apiserver_args_default};
     sim_trace_to(w->sim, trace);
     sim_set_latency(w->sim, LATENCY_LOW_US, LATENCY_HIGH_US);
-    rng_init(&w->dice, ~seed);
     w->api.default_toleration_seconds = TOLERATION_S;
     plan_nodes(w);
     for (int64_t i = 0; i < scenario->masters; i++) start_master(w, (size_t)i, seed);
@@ -291,11 +293,18 @@ static const char *one_of(world_t *w, const char *const *list, size_t len) {
     return list[rng_below(&w->dice, len)];
 }
 
+// There are few masters and many nodes: every third strike is theirs alone.
+static const char *one_with_masters_first(world_t *w, const char *const *list, size_t len,
+                                          size_t masters_len) {
+    return one_of(w, list, rng_chance(&w->dice, 0.3) ? masters_len : len);
+}
+
 static void hit_link(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
     Actor__FaultRule rule = ACTOR__FAULT_RULE__INIT;
     rule.name = arena_printf(&w->arena, "%s-%zu", fault_kind_name(kind), w->faults);
     rule.kind = kind;
-    rule.from = one_of(w, w->ends.at, w->ends.len);
+    size_t masters_len = (size_t)w->scenario->masters;
+    rule.from = one_with_masters_first(w, w->ends.at, w->ends.len, masters_len);
     rule.to = rng_chance(&w->dice, 0.5) ? "*" : one_of(w, w->ends.at, w->ends.len);
     if (kind != ACTOR__FAULT_RULE__KIND__PARTITION)
         rule.probability = rng_chance(&w->dice, 0.5) ? 0.05 : 0.5;
@@ -309,7 +318,8 @@ static void hit_link(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
 }
 
 static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
-    const char *process = one_of(w, w->processes.at, w->processes.len);
+    const char *process =
+        one_with_masters_first(w, w->processes.at, w->processes.len, (size_t)w->scenario->masters);
     if (kind == ACTOR__FAULT_RULE__KIND__DISK_SLOW)
         process = one_of(w, masters, (size_t)w->scenario->masters);
     if (is_in_trouble(w, kind, process)) return;
@@ -329,26 +339,29 @@ static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms)
     add_trouble(w, kind, process, for_ms);
 }
 
-static void strike(world_t *w) {
-    const config_strings_t *names = &w->scenario->faults;
-    if (!names->len) return;
-    Actor__FaultRule__Kind kind;
-    bool known = fault_kind_parse(one_of(w, names->at, names->len), &kind);
-    assert(known);
-    int64_t for_ms = rng_between(&w->dice, 1, w->scenario->fault_for_ms);
+static void count_strike(world_t *w, Actor__FaultRule__Kind kind) {
     w->faults++;
-    if (kind <= ACTOR__FAULT_RULE__KIND__PARTITION)
-        hit_link(w, kind, for_ms);
-    else if (kind == ACTOR__FAULT_RULE__KIND__KILL)
-        sim_kill(w->sim, one_of(w, w->actors.at, w->actors.len), "simulated");
+    for (cluster_state_t state = 0; state < CLUSTER_STATES_LEN; state++)
+        w->struck[kind][state] += (w->book.states & 1u << state) != 0;
+}
+
+static void strike(world_t *w, const fault_t *fault) {
+    rng_init(&w->dice, fault->dice);
+    count_strike(w, fault->kind);
+    if (fault->kind <= ACTOR__FAULT_RULE__KIND__PARTITION)
+        hit_link(w, fault->kind, fault->for_ms);
+    else if (fault->kind == ACTOR__FAULT_RULE__KIND__KILL)
+        sim_kill(w->sim, one_with_masters_first(w, w->actors.at, w->actors.len, w->masters_actors),
+                 "simulated");
     else
-        hit_process(w, kind, for_ms);
+        hit_process(w, fault->kind, fault->for_ms);
 }
 
 // ---- driving ------------------------------------------------------------------------------------
 static void advance(world_t *w, int64_t ms) {
     int64_t until_ms = sim_now_ms(w->sim) + ms;
-    while (sim_now_ms(w->sim) < until_ms && !simulate_book_broken(&w->book) && sim_step(w->sim)) {
+    while (sim_now_ms(w->sim) < until_ms && !simulate_book_broken(&w->book, NULL) &&
+           sim_step(w->sim)) {
         crash_what_fell(w);
         end_troubles(w, false);
     }
@@ -367,7 +380,7 @@ static void settle(world_t *w) {
     int64_t until_ms = sim_now_ms(w->sim) + w->scenario->settle_ms, steady_ms = 0;
     w->book.quiet = true;
     while (steady_ms < CALM_MS && sim_now_ms(w->sim) < until_ms &&
-           !simulate_book_broken(&w->book)) {
+           !simulate_book_broken(&w->book, NULL)) {
         advance(w, STEP_MS);
         steady_ms = w->book.steady ? steady_ms + STEP_MS : 0;
     }
@@ -375,24 +388,48 @@ static void settle(world_t *w) {
     ledger_close(&w->book.ledger);
 }
 
-void simulate(const scenario_t *scenario, uint64_t seed, FILE *trace, verdict_t *ret_verdict) {
-    world_t w;
-    world_open(&w, scenario, seed, trace);
-    int64_t begun_ms = sim_now_ms(w.sim), end_ms = begun_ms + FRESH_MS + scenario->length_ms;
-    advance(&w, FRESH_MS);
-    while (sim_now_ms(w.sim) < end_ms && !simulate_book_broken(&w.book)) {
-        strike(&w);
-        advance(&w, rng_between(&w.dice, 1, 2 * scenario->fault_every_ms));
+void simulate_plan(const scenario_t *s, uint64_t seed, fault_plan_t *ret_plan) {
+    fault_odds_t odds = {.kinds = s->faults.at,
+                         .kinds_len = s->faults.len,
+                         .length_ms = s->length_ms,
+                         .every_ms = s->fault_every_ms,
+                         .for_ms = s->fault_for_ms};
+    fault_plan_draw(&odds, seed, ret_plan);
+}
+
+static void run(world_t *w, const fault_plan_t *plan) {
+    advance(w, FRESH_MS);
+    int64_t begun_ms = sim_now_ms(w->sim);
+    for (size_t i = 0; i < plan->faults.len && !simulate_book_broken(&w->book, NULL); i++) {
+        const fault_t *fault = &plan->faults.at[i];
+        if (fault->at_ms >= plan->length_ms) break;
+        advance(w, begun_ms + fault->at_ms - sim_now_ms(w->sim));
+        strike(w, fault);
     }
-    stop_faults(&w);
-    settle(&w);
-    const char *broken = simulate_book_broken(&w.book);
-    *ret_verdict = (verdict_t){.hash = sim_trace_hash(w.sim),
+    advance(w, begun_ms + plan->length_ms - sim_now_ms(w->sim));
+    stop_faults(w);
+    settle(w);
+}
+
+void simulate(const scenario_t *scenario, uint64_t seed, const fault_plan_t *plan, FILE *trace,
+              verdict_t *ret_verdict) {
+    world_t w;
+    fault_plan_t all = {0};
+    if (!plan) simulate_plan(scenario, seed, &all);
+    world_open(&w, scenario, seed, trace);
+    int64_t begun_ms = sim_now_ms(w.sim);
+    run(&w, plan ? plan : &all);
+    *ret_verdict = (verdict_t){.promise = -1,
+                               .hash = sim_trace_hash(w.sim),
                                .operations = w.book.operations,
                                .faults = w.faults,
-                               .virtual_ms = sim_now_ms(w.sim) - begun_ms};
+                               .virtual_ms = sim_now_ms(w.sim) - begun_ms,
+                               .pods = map_len(&w.book.ledger.nodes_of)};
+    const char *broken = simulate_book_broken(&w.book, &ret_verdict->promise);
     snprintf(ret_verdict->broken, sizeof ret_verdict->broken, "%s", or_empty(broken));
+    memcpy(ret_verdict->struck, w.struck, sizeof w.struck);
     for (size_t i = 0; i < INVARIANTS_LEN; i++)
         ret_verdict->checked[i] = w.book.ledger.findings[i].checked;
     world_close(&w);
+    fault_plan_done(&all);
 }

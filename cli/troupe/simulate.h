@@ -12,6 +12,7 @@
 // was wanted is there some time after the faults have stopped.
 #pragma once
 #include "cli/troupe/simulate_client.h"
+#include "cli/troupe/simulate_faults.h"
 #include "runtime/io/config.h"
 
 enum { SIMULATE_NODES_MAX = 5000, SIMULATE_PODS_MAX = 20 * 1000 };
@@ -30,13 +31,20 @@ extern const config_field_t scenario_config[]; // kind: Scenario
 // ERR_INVALID: a number of masters that is neither 1 nor 3, or a fault that is none of its faults.
 err_t scenario_check(const scenario_t *scenario, why_t *why) MUST_USE;
 
+enum { FAULT_KINDS_LEN = ACTOR__FAULT_RULE__KIND__HANG + 1 };
 typedef struct {
     char broken[SIMULATE_BROKEN_MAX]; // the first violated invariant; "": passed
+    int promise;                      // which one: simulate_book_broken
     uint64_t hash;
     size_t operations, faults; // acknowledged; set
     int64_t virtual_ms;
+    size_t pods;
     int64_t checked[INVARIANTS_LEN];
+    uint32_t struck[FAULT_KINDS_LEN][CLUSTER_STATES_LEN]; // faults, by what the cluster was doing
 } verdict_t;
 
-// `trace`: the story, a line for each delivery and fault; NULL: none.
-void simulate(const scenario_t *scenario, uint64_t seed, FILE *trace, verdict_t *ret_verdict);
+void simulate_plan(const scenario_t *scenario, uint64_t seed, fault_plan_t *ret_plan);
+// `plan`: some of the seed's faults; NULL: all. `trace`: the story, a line for each delivery and
+// fault; NULL: none.
+void simulate(const scenario_t *scenario, uint64_t seed, const fault_plan_t *plan, FILE *trace,
+              verdict_t *ret_verdict);

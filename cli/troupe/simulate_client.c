@@ -20,6 +20,10 @@ enum {
     TAG_SLOT = 100, // + the deployment's number
     LOOK_MS = 200,
     STATUS_TIMEOUT_MS = 1000,
+    REST_EVERY_MS = 10 * 1000,
+    REST_MS = 2500,
+    LATELY_MS = 1000,
+    BEHIND_LEN = 64,        // entries
     READ_EVERY = 4,         // witness: so many writes, then a read
     WATCH_SILENT_MS = 3000, // whoever serves it is behind a partition, or gone unseen
 };
@@ -49,18 +53,31 @@ typedef struct {
     bool made, busy, must_read;
     int64_t number, revision, acked_at_read, watch_revision;
     uint64_t watch, turn;
-    int64_t heard_ms; // the watch's last word, or its opening
-    imap_t leader_of; // term -> the member that was said to lead it, owned
+    // the store, as its members told
+    uint64_t term, applied[SIMULATE_MASTERS_MAX];
+    int64_t term_ms,
+        told_ms[SIMULATE_MASTERS_MAX]; // of the term's first word; of each member's last
+    int64_t heard_ms;                  // the watch's last word, or its opening
+    imap_t leader_of;                  // term -> the member that was said to lead it, owned
 } client_t;
 
 // ---- the book -----------------------------------------------------------------------------------
 void simulate_book_done(simulate_book_t *book) { ledger_done(&book->ledger); }
 
-const char *simulate_book_broken(const simulate_book_t *book) {
-    if (book->broken[0]) return book->broken;
-    for (size_t i = 0; i < INVARIANTS_LEN; i++)
-        if (book->ledger.findings[i].broken[0]) return book->ledger.findings[i].broken;
-    return NULL;
+const char *simulate_book_broken(const simulate_book_t *book, int *ret_promise) {
+    int promise = 0;
+    const char *broken = book->broken;
+    for (; !broken[0] && promise < INVARIANTS_LEN; promise++)
+        broken = book->ledger.findings[promise].broken;
+    if (!broken[0]) return NULL;
+    if (ret_promise) *ret_promise = promise;
+    return broken;
+}
+
+const char *cluster_state_name(cluster_state_t state) {
+    static const char *const names[CLUSTER_STATES_LEN] = {"idle", "rolling", "electing",
+                                                          "node-lost", "catching-up"};
+    return names[state];
 }
 
 static void say(char text[SIMULATE_BROKEN_MAX], const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -138,7 +155,8 @@ static void tick(client_t *self) {
     for (size_t i = 0; i < len; i++)
         if (self->slots[i].tries && !self->slots[i].asked) ask(self, i);
     size_t i = rng_below(actor_rng(self->me), len);
-    if (!self->book->quiet && !self->slots[i].tries) wish(self, i);
+    bool rests = actor_now_ms(self->me) % REST_EVERY_MS < REST_MS; // faults strike idle ones, too
+    if (!self->book->quiet && !rests && !self->slots[i].tries) wish(self, i);
 }
 
 static void slot_done(client_t *self, slot_t *slot) {
@@ -261,10 +279,24 @@ static void ask_who_leads(client_t *self) {
     }
 }
 
+static void note_status(client_t *self, const Store__StatusReply *status) {
+    int64_t now_ms = actor_now_ms(self->me);
+    if (status->term > self->term && !is_empty(status->leader)) {
+        self->term = status->term;
+        self->term_ms = now_ms;
+    }
+    for (size_t i = 0; i < self->args->masters_len; i++) {
+        if (!streq(self->args->masters[i], status->member)) continue;
+        self->applied[i] = status->applied_index;
+        self->told_ms[i] = now_ms;
+    }
+}
+
 // A term has one leader, whoever says so and whenever.
 static void on_status(actor_t *me, const message_t *msg, const void *body) {
     client_t *self = actor_state(me);
     const Store__StatusReply *status = body;
+    note_status(self, status);
     if (is_empty(status->leader)) return;
     const char *known = imap_get(&self->leader_of, status->term);
     if (!known) {
@@ -321,11 +353,45 @@ static const char *missing(client_t *self) {
     return ledger_watch_is_there(&self->book->ledger) ? NULL : "the watch lags behind";
 }
 
+static bool is_ready(const Core__Node *node) {
+    for (size_t i = 0; node->status && i < node->status->n_conditions; i++)
+        if (streq(node->status->conditions[i]->type, "Ready"))
+            return streq(node->status->conditions[i]->status, "True");
+    return false;
+}
+
+static bool is_lagging(const client_t *self) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < self->args->masters_len; i++)
+        if (self->applied[i] > most) most = self->applied[i];
+    for (size_t i = 0; i < self->args->masters_len; i++)
+        if (self->applied[i] + BEHIND_LEN < most ||
+            actor_now_ms(self->me) - self->told_ms[i] > LATELY_MS)
+            return true;
+    return false;
+}
+
+static uint32_t states(client_t *self) {
+    uint32_t found = 0;
+    const char *what;
+    records_t nodes = informer_all(self->nodes), all = informer_all(self->deployments);
+    for (size_t i = 0; i < all.len && !found; i++)
+        if (!deployment_is_steady(actor_arena(self->me), all.at[i]->object, &what))
+            found |= 1u << CLUSTER_ROLLING;
+    if (!self->term || actor_now_ms(self->me) - self->term_ms < LATELY_MS)
+        found |= 1u << CLUSTER_ELECTING;
+    for (size_t i = 0; i < nodes.len; i++)
+        if (!is_ready(RECORD_AS(Core__Node, nodes.at[i]))) found |= 1u << CLUSTER_NODE_LOST;
+    if (is_lagging(self)) found |= 1u << CLUSTER_CATCHING_UP;
+    return found ? found : 1u << CLUSTER_IDLE;
+}
+
 static void look(client_t *self) {
     actor_timer(self->me, TAG_LOOK, LOOK_MS);
     turn_witness(self);
     ask_who_leads(self);
     ledger_capacity(&self->book->ledger, informer_all(self->nodes), informer_all(self->pods));
+    self->book->states = states(self);
     if (!self->book->quiet) return;
     const char *what = missing(self);
     self->book->steady = !what;

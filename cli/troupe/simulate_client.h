@@ -15,17 +15,29 @@ enum {
     SIMULATE_POD_CPU_MILLI = 100, // what each pod requests
 };
 
+// What the cluster is doing, as far as the client sees; several at once.
+typedef enum {
+    CLUSTER_IDLE,     // none of these
+    CLUSTER_ROLLING,  // a deployment is on its way to what was asked for
+    CLUSTER_ELECTING, // the store's leader changed lately, or is not known
+    CLUSTER_NODE_LOST,
+    CLUSTER_CATCHING_UP, // a member of the store is behind, or does not answer
+    CLUSTER_STATES_LEN,
+} cluster_state_t;
+const char *cluster_state_name(cluster_state_t state);
+
 typedef struct {
     ledger_t ledger;
     char broken[SIMULATE_BROKEN_MAX];  // a promise that the ledger does not know; "": none
     size_t operations;                 // acknowledged: of deployments, witness writes and reads
+    uint32_t states;                   // bits, as of the last look
     bool quiet;                        // to be set: nothing new, bring to an end what was begun
     bool steady;                       // while quiet: all that was wanted is there …
     char missing[SIMULATE_BROKEN_MAX]; // … or what is not
 } simulate_book_t;
 void simulate_book_done(simulate_book_t *book);
-// The first promise that is broken; NULL: none is.
-const char *simulate_book_broken(const simulate_book_t *book);
+// The first promise that is broken; NULL: none is. `ret_promise` (may be NULL): a number for which.
+const char *simulate_book_broken(const simulate_book_t *book, int *ret_promise);
 
 typedef struct {
     simulate_book_t *book;
