@@ -25,7 +25,7 @@
 enum {
     RESTART_FIRST_MS = 50,     // the second death in a row; the first restarts at once
     RESTART_MAX_MS = 2000,     // the cluster is to be back soon after whatever it was
-    STEADY_MS = 10 * 1000,     // alive for so long: the row of deaths is over
+    STEADY_MS = 1000,          // ready and alive for so long: whatever ends it is a new trouble
     STOP_CHILD_MS = 10 * 1000, // between SIGTERM and SIGKILL
     LATE_MS = 500,             // we were not running either: nobody's silence says anything
     LOG_MAX_BYTES = 16 << 20,  // one older log is kept
@@ -72,6 +72,10 @@ int64_t parent_restart_delay_ms(unsigned deaths) {
     int64_t delay_ms = RESTART_FIRST_MS;
     for (unsigned i = 2; i < deaths && delay_ms < RESTART_MAX_MS; i++) delay_ms *= 2;
     return delay_ms < RESTART_MAX_MS ? delay_ms : RESTART_MAX_MS;
+}
+
+unsigned parent_deaths_in_row(unsigned before, bool was_ready, int64_t lived_ms) {
+    return was_ready && lived_ms >= STEADY_MS ? 1 : before + 1;
 }
 
 // ---- starting -----------------------------------------------------------------------------------
@@ -299,8 +303,7 @@ static void died(parent_t *p, child_t *c, const char *how) {
         place_home(p, c->process->name, c->last_words ? c->last_words : how);
         return;
     }
-    if (c->ready && now_ms - c->started_ms >= STEADY_MS) c->deaths = 0;
-    c->deaths++;
+    c->deaths = parent_deaths_in_row(c->deaths, c->ready, now_ms - c->started_ms);
     c->restarts++;
     free_charp(&c->last_reason);
     c->last_reason =

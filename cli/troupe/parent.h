@@ -19,6 +19,9 @@ enum { PAUSE_MAX_MS = 3600 * 1000 };
 
 // How long a process that has died `deaths` times in a row stays dead.
 int64_t parent_restart_delay_ms(unsigned deaths);
+// The deaths in a row, with this one: to wait helps one that dies while it starts or soon after,
+// not one that had work and was killed.
+unsigned parent_deaths_in_row(unsigned before, bool was_ready, int64_t lived_ms);
 
 // Until a signal asks to stop (ERR_OK) or the first start fails (`why`). SIGINT, SIGTERM and SIGHUP
 // must be blocked in the only thread.

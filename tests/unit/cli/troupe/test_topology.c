@@ -212,6 +212,14 @@ Test(parent, restarts_at_once_then_backs_off_to_a_limit)
     cr_expect_eq(parent_restart_delay_ms(4000000000u), 2000);
 }
 
+Test(parent, a_process_that_had_work_is_not_made_to_wait)
+{
+    cr_expect_eq(parent_deaths_in_row(0, false, 10), 1);
+    cr_expect_eq(parent_deaths_in_row(3, false, 60 * 1000), 4); // never ready
+    cr_expect_eq(parent_deaths_in_row(3, true, 900), 4);        // soon after
+    cr_expect_eq(parent_deaths_in_row(3, true, 1000), 1);
+}
+
 Test(vars, refuses_a_name_that_is_no_dns_subdomain)
 {
     arena_t a = {0};
