@@ -105,6 +105,7 @@ void store_on_disk_state(actor_t *me, const message_t *msg, const void *body) {
         trail_append(&s->trail, state->run_term[i], end - s->trail.last);
     }
     mvcc_set_cluster_id(s->mvcc, state->cluster_id);
+    if (state->rejoin) store_begin_rejoin(me, !state->last && !mvcc_meta(s->mvcc)->applied_index);
     // A witness applies nothing, and reads its log only for the configurations in it.
     s->loaded = store_is_witness(s) ? state->begin : mvcc_meta(s->mvcc)->applied_index;
     s->raft_options = (raft_options_t){

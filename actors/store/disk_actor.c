@@ -39,6 +39,7 @@ typedef struct {
     uint64_t unlooked;   // bytes written since the free space was last looked at
     bool full;           // and the store was told so
     VEC(blob_t *) queue; // writes that found no room in the log, in order; owned
+    bool has_mark;       // DISK_REJOIN_MARK is in the folder
 } disk_t;
 
 uint64_t store_member_id(const char *member) {
@@ -244,6 +245,19 @@ static void look_first(actor_t *me) {
     if (!fresh && measure(self, &have, &why) != ERR_OK) set_full(me, why.text);
 }
 
+static char *mark_path(const disk_t *self) {
+    return str_printf("%s/" DISK_REJOIN_MARK, self->args->data_dir);
+}
+
+static err_t look_for_mark(disk_t *self, why_t *why) {
+    CLEANUP(free_charp) char *path = mark_path(self);
+    file_t *mark = NULL;
+    err_t err = files_open(self->files, path, FILE_OPEN_READ, &mark, why);
+    file_close(&mark);
+    self->has_mark = err == ERR_OK;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
 // ---- handlers -----------------------------------------------------------------------------------
 static void reply_state(actor_t *me, const message_t *msg) {
     disk_t *self = actor_state(me);
@@ -265,6 +279,7 @@ static void reply_state(actor_t *me, const message_t *msg) {
     }
     state->log_bytes = journal_bytes(self->journal);
     state->torn_bytes = journal_torn_bytes(self->journal);
+    state->rejoin = self->has_mark;
     actor_reply(me, msg, &state->base);
 }
 
@@ -353,6 +368,19 @@ static void on_full(actor_t *me, const message_t *msg, const void *body) {
     disk_t *self = actor_state(me);
     const Raftpb__DiskFull *request = body;
     if (request->session == self->session && !self->failed) set_full(me, or_empty(request->why));
+}
+
+static void on_joined(actor_t *me, const message_t *msg, const void *body) {
+    disk_t *self = actor_state(me);
+    const Raftpb__DiskJoined *request = body;
+    if (request->session != self->session || self->failed || !self->has_mark) return;
+    CLEANUP(free_charp) char *mark = mark_path(self);
+    why_t why;
+    err_t err = files_remove(self->files, mark, &why);
+    if (err == ERR_OK) err = files_sync_dir(self->files, self->args->data_dir, &why);
+    if (err != ERR_OK) // it joins once more at the next start
+        log_error(actor_address(me), "%s stays: %s", mark, why.text);
+    self->has_mark = err != ERR_OK;
 }
 
 static void on_cut(actor_t *me, const message_t *msg, const void *body) {
@@ -464,6 +492,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     };
     uint64_t lot = rng_next(actor_rng(me));
     err_t err = journal_open(self->files, &options, lot ? lot : 1, &self->journal, why);
+    if (err == ERR_OK) err = look_for_mark(self, why);
     if (err != ERR_OK) return err;
     (void)files_take_delay_us(self->files);
     look_first(me);
@@ -490,6 +519,7 @@ static const handler_t handlers[] = {
     {&raftpb__disk_write__descriptor, on_write, "store"},
     {&raftpb__disk_cut__descriptor, on_cut, "store"},
     {&raftpb__disk_full__descriptor, on_full, "store"},
+    {&raftpb__disk_joined__descriptor, on_joined, "store"},
     {0},
 };
 

@@ -13,7 +13,7 @@
 // DISK_LOOK_MS until the reserve can be made anew: then all goes on.
 //
 // Accepts from its store: DiskRecover, DiskRestart, DiskRead (asks), DiskWrite, DiskCut,
-// DiskFull (tells).
+// DiskFull, DiskJoined (tells).
 // Tells its store: DiskSynced, DiskSpace, DiskFailed.
 #pragma once
 #include "runtime/actor/kit.h"
@@ -35,6 +35,10 @@ typedef struct {
     bool canary_ack_before_sync;
     bool canary_blind_to_torn_tails;
 } disk_args_t;
+
+// In data_dir: this folder takes the place of one that was lost; its member is taken out of the
+// cluster and in again (`troupe store rebuild` makes it).
+#define DISK_REJOIN_MARK "rejoin"
 
 enum {
     DISK_RESERVE_BYTES = 32 << 20, // three memtables, what a compaction rewrites, and as much again

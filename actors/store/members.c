@@ -70,16 +70,16 @@ err_t store_first_config(actor_t *me, raft_config_t *ret_config, why_t *why) {
             return why_set(why, ERR_INVALID, "member %s is named twice", name);
         store_know_member(me, name);
         bool is_witness = s->args->witness && streq(s->args->witness, name);
-        if (id != s->id || !s->args->join)
+        if (id != s->id || !s->joins)
             config.members[config.len++] =
                 (raft_member_t){id, is_witness ? RAFT_MEMBER_WITNESS : RAFT_MEMBER_VOTER};
     }
-    if (!s->args->join && config.len && !raft_config_find(&config, s->id))
+    if (!s->joins && config.len && !raft_config_find(&config, s->id))
         return why_set(why, ERR_INVALID, "%s is not among the members that the cluster begins with",
                        s->args->member);
-    if (!s->args->join && config.len == 0 && store_is_witness(s))
+    if (!s->joins && config.len == 0 && store_is_witness(s))
         return why_set(why, ERR_INVALID, "a witness is no cluster: name the members");
-    if (!s->args->join && config.len == 0)
+    if (!s->joins && config.len == 0)
         config.members[config.len++] = (raft_member_t){s->id, RAFT_MEMBER_VOTER};
     *ret_config = config;
     return ERR_OK;
@@ -184,6 +184,7 @@ static caller_t *take_forward(store_t *s, uint64_t ask) {
 
 void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body) {
     caller_t *caller = take_forward(actor_state(me), msg->in_reply_to);
+    if (msg->tag == TAG_REJOIN) store_on_rejoin_answer(me, ERR_OK);
     if (caller)
         caller_reply_blob(me, &caller, ((const ProtobufCMessage *)body)->descriptor, msg->body);
 }

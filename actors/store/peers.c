@@ -237,12 +237,12 @@ static void follow_acknowledged(actor_t *me, const raft_message_t *m) {
 // A member whose log is empty may have voted in an earlier life: until a configuration names it, it
 // elects nobody.
 static bool is_waiting_to_join(const store_t *s) {
-    return s->args->join && !raft_config_find(raft_config(s->raft), s->id);
+    return s->joins && !raft_config_find(raft_config(s->raft), s->id);
 }
 
 static bool is_for_us(actor_t *me, const message_t *msg, const Raftpb__Message *body) {
     store_t *s = actor_state(me);
-    if (s->phase != STORE_RUNNING || s->stopping) return false;
+    if (s->phase != STORE_RUNNING || s->stopping || store_is_deaf(s)) return false;
     if (body->cluster_id != mvcc_meta(s->mvcc)->cluster_id) {
         actor_count(me, "store_foreign_messages_total", 1);
         return false;
@@ -310,7 +310,9 @@ void store_on_append(actor_t *me, const message_t *msg, const void *body) {
 void store_on_not_member(actor_t *me, const message_t *msg, const void *body) {
     store_t *s = actor_state(me);
     const Raftpb__NotMember *news = body;
-    if (s->phase != STORE_RUNNING || news->cluster_id != mvcc_meta(s->mvcc)->cluster_id) return;
+    if (s->phase != STORE_RUNNING || store_is_deaf(s) ||
+        news->cluster_id != mvcc_meta(s->mvcc)->cluster_id)
+        return;
     if (news->config_index <= mvcc_meta(s->mvcc)->config_index || s->is_removed) return;
     if (raft_role(s->raft) == RAFT_LEADER) return;
     s->is_removed = true;

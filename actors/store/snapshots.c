@@ -300,7 +300,7 @@ void store_on_snapshot_chunk(actor_t *me, const message_t *msg, const void *body
     store_t *s = actor_state(me);
     const Raftpb__SnapshotChunk *chunk = body;
     snapshot_in_t *in = &s->incoming;
-    if (s->phase != STORE_RUNNING || s->stopping) return;
+    if (s->phase != STORE_RUNNING || s->stopping || store_is_deaf(s)) return;
     if (chunk->cluster_id != mvcc_meta(s->mvcc)->cluster_id || chunk->crc != crc_of(chunk)) {
         actor_count(me, "store_bad_messages_total", 1);
         return;

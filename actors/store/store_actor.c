@@ -180,7 +180,9 @@ static void on_status(actor_t *me, const message_t *msg, const void *body) {
         store_fill_members(me, &reply->peers, &reply->n_peers);
         const raft_member_t *self = raft_config_find(raft_config(s->raft), s->id);
         reply->read_lease = raft_has_lease(s->raft, store_raft_ms(me));
-        reply->role = s->is_removed || !self ? "removed" : store_role_text(self->role);
+        reply->role = self && !s->is_removed ? store_role_text(self->role)
+                      : s->joins             ? "joining"
+                                             : "removed";
     }
     fill_sync_times(me, reply);
     store_add_alarms(me, reply);
@@ -192,6 +194,7 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     const Actor__Failure *failure = body;
     if (msg->tag == TAG_PEER) store_on_peer_read_failed(me, msg);
     if (msg->tag == TAG_FORWARD) store_on_forward_failed(me, msg, failure);
+    if (msg->tag == TAG_REJOIN) store_on_rejoin_answer(me, (err_t)failure->err);
     if (msg->in_reply_to != s->disk_ask) return;
     s->disk_ask = 0;
     if (s->phase == STORE_WAITING_FOR_DISK && err_is_retryable((err_t)failure->err))
@@ -247,6 +250,7 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TIMER_SLOW_DISK) store_look_at_disk(me);
     if (tag == TIMER_SNAPSHOT && s->phase == STORE_RUNNING && !s->stopping)
         store_look_after_snapshots(me);
+    if (tag == TIMER_REJOIN && !s->stopping) store_go_on_rejoining(me);
     // The others only wake settle.
 }
 
@@ -265,6 +269,7 @@ static err_t open_kv(store_t *s, why_t *why) {
 static err_t start(actor_t *me, const void *args, why_t *why) {
     store_t *s = actor_state(me);
     s->args = args;
+    s->joins = s->args->join;
     assert(!is_empty(s->args->member) && (s->args->kv || !is_empty(s->args->data_dir)));
     s->id = store_member_id(s->args->member);
     s->disk = str_printf("disk/%s", s->args->member);

@@ -46,6 +46,9 @@ typedef struct {
     caller_t *caller; // owned
 } forward_t;
 
+// How far a member of a new folder has come back; rejoin.c.
+typedef enum { REJOIN_NO, REJOIN_OUT, REJOIN_IN, REJOIN_CATCHING_UP } rejoin_t;
+
 // A message that promises what is not durable yet.
 typedef struct {
     uint64_t after_write;
@@ -83,8 +86,9 @@ enum {
     TIMER_SNAPSHOT,
     TIMER_STALLED,
     TIMER_SLOW_DISK,
+    TIMER_REJOIN,
 };
-enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER, TAG_FORWARD };
+enum { TAG_RECOVER = 1, TAG_READ, TAG_PEER, TAG_FORWARD, TAG_REJOIN };
 
 typedef struct {
     const store_args_t *args;
@@ -108,7 +112,10 @@ typedef struct {
     snapshot_in_t incoming;
     VEC(forward_t) forwards;
     uint64_t snapshots; // sent so far
-    bool is_removed;    // the others have gone on without us
+    bool joins;         // its first configuration is not ours to make
+    rejoin_t rejoin;
+    uint64_t rejoin_ask; // 0: nothing is asked
+    bool is_removed;     // the others have gone on without us
 
     VEC(entry_t) proposals; // of this round
     uint64_t proposal_bytes;
@@ -149,6 +156,11 @@ static inline bool store_is_witness(const store_t *s) {
 
 // Raft's clock: read for each event, as read leases stand on it.
 static inline int64_t store_raft_ms(const actor_t *me) { return actor_boottime_ms(me); }
+
+// What it said in an earlier life is lost to it: it must not speak as who it was.
+static inline bool store_is_deaf(const store_t *s) {
+    return s->rejoin == REJOIN_OUT || s->rejoin == REJOIN_IN;
+}
 
 static inline bool store_leads(const store_t *s) {
     return s->phase == STORE_RUNNING && raft_is_settled(s->raft);
@@ -221,6 +233,11 @@ void store_pass_to_member(actor_t *me, const message_t *msg, const ProtobufCMess
 void store_on_forward_reply(actor_t *me, const message_t *msg, const void *body);
 void store_on_forward_failed(actor_t *me, const message_t *msg, const Actor__Failure *failure);
 void store_on_transfer(actor_t *me, const message_t *msg, const void *body);
+
+// ---- rejoin.c -----------------------------------------------------------------------------------
+void store_begin_rejoin(actor_t *me, bool is_empty); // the log and the state machine are
+void store_go_on_rejoining(actor_t *me);             // TIMER_REJOIN
+void store_on_rejoin_answer(actor_t *me, err_t err);
 
 // ---- apply.c ------------------------------------------------------------------------------------
 void store_apply(actor_t *me);

@@ -324,6 +324,90 @@ Test(store_cluster, a_leader_whose_disk_hangs_hands_over)
     ASSERT_NO_LEAKS();
 }
 
+static bool has_mark(const world_host_t *host) {
+    file_t *mark = NULL;
+    err_t err = files_open(host->files, "/d/" DISK_REJOIN_MARK, FILE_OPEN_READ, &mark, NULL);
+    file_close(&mark);
+    return err == ERR_OK;
+}
+
+// Its folder is lost, and a new one with the mark is in its place. *The member is down.*
+static void rebuild(world_t *w, size_t i, uint64_t seed) {
+    world_host_t *host = &w->hosts[i];
+    file_t *mark = NULL;
+    why_t why;
+    kv_destroy(&host->kv);
+    files_fake_destroy(&host->files);
+    world_host_open(w, i, seed);
+    cr_assert_eq(files_make_dir(host->files, "/d", &why), ERR_OK);
+    cr_assert_eq(files_open(host->files, "/d/" DISK_REJOIN_MARK, FILE_OPEN_CREATE, &mark, &why),
+                 ERR_OK);
+    file_close(&mark);
+    cr_assert_eq(files_sync_dir(host->files, "/d", &why), ERR_OK);
+    cr_assert_eq(files_sync_dir(host->files, "/", &why), ERR_OK);
+}
+
+// Whatever strikes it and the others meanwhile, it comes back as a voter with everything.
+Test(store_cluster, a_member_that_lost_its_folder_is_rebuilt_by_itself)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        world_t w;
+        world_open(&w, seed, 3, false);
+        world_fill(&w);
+        sim_run_for(w.sim, 1200);
+        size_t lost = rng_below(sim_rng(w.sim), w.members);
+        sim_crash_process(w.sim, world_processes[lost]);
+        rebuild(&w, lost, 100 + seed);
+        sim_restart_process(w.sim, world_processes[lost]);
+        for (int strikes = 0; strikes < 6; strikes++) {
+            world_run(&w, rng_between(sim_rng(w.sim), 50, 500));
+            world_power_cut(&w, rng_chance(sim_rng(w.sim), 0.6) ? lost : (lost + 1) % w.members);
+        }
+        world_calm(&w);
+        cr_assert(wait_for_role(&w, world_stores[lost], "voter"), "seed %llu",
+                  (unsigned long long)seed);
+        for (int tries = 0; tries < 100 && has_mark(&w.hosts[lost]); tries++)
+            sim_run_for(w.sim, 50);
+        cr_assert(!has_mark(&w.hosts[lost]), "seed %llu", (unsigned long long)seed);
+        world_check(&w);
+        cr_assert_eq(w.fault[0], 0, "seed %llu: %s", (unsigned long long)seed, w.fault);
+        world_close(&w);
+    }
+    ASSERT_NO_LEAKS();
+}
+
+// One has all that was acknowledged, another little, and the third forgot that it had it, too: the
+// second and the third are two of three, but must elect nobody.
+Test(store_cluster, a_rebuilt_member_elects_nobody_before_it_is_taken_in)
+{
+    log_set_level(LOG_LEVEL_ERROR);
+    world_t w;
+    world_open(&w, 12, 3, false);
+    world_fill(&w);
+    sim_run_for(w.sim, 1000);
+    size_t leader = leader_of(&w), behind = (leader + 1) % 3, lost = (leader + 2) % 3;
+    set_rule(&w, ACTOR__FAULT_RULE__KIND__PARTITION, "alone", world_stores[behind], "store/*", 0,
+             true);
+    sim_run_for(w.sim, 500);
+    sim_crash_process(w.sim, world_processes[leader]);
+    sim_crash_process(w.sim, world_processes[lost]);
+    rebuild(&w, lost, 100);
+    sim_run_for(w.sim, 100); // the last answers arrive
+    sim_clear_faults(w.sim);
+    sim_restart_process(w.sim, world_processes[lost]);
+    int64_t acked = w.acked;
+    sim_run_for(w.sim, 3000);
+    cr_assert_eq(w.acked, acked);
+    sim_restart_process(w.sim, world_processes[leader]);
+    world_calm(&w);
+    cr_assert(wait_for_role(&w, world_stores[lost], "voter"));
+    world_check(&w);
+    cr_assert_eq(w.fault[0], 0, "%s", w.fault);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
 static bool has_read_lease(world_t *w, size_t i) {
     Store__StatusRequest body = {.base =
                                      PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor)};

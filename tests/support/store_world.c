@@ -450,30 +450,41 @@ static void cut_what_is_cut(world_t *w) {
         if (files_fake_is_cut(w->hosts[i].files)) world_power_cut(w, i);
 }
 
-void world_outage(world_t *w, size_t i, int64_t length_ms) {
-    sim_crash_process(w->sim, world_processes[i]);
+void world_run(world_t *w, int64_t length_ms) {
     int64_t until = sim_now_ms(w->sim) + length_ms;
     while (sim_now_ms(w->sim) < until && sim_step(w->sim)) cut_what_is_cut(w);
+}
+
+void world_outage(world_t *w, size_t i, int64_t length_ms) {
+    sim_crash_process(w->sim, world_processes[i]);
+    world_run(w, length_ms);
     files_fake_cut_after(w->hosts[i].files, UINT64_MAX);
     sim_restart_process(w->sim, world_processes[i]);
+}
+
+void world_calm(world_t *w) {
+    sim_clear_faults(w->sim);
+    w->quiet = true;
+    for (size_t i = 0; i < w->members; i++) files_fake_cut_after(w->hosts[i].files, UINT64_MAX);
+    cut_what_is_cut(w);
+}
+
+void world_check(world_t *w) {
+    if (!sim_run_until(w->sim, world_is_quiet, w, WORLD_QUIET_MS))
+        fault(w, "the store does not come to rest");
+    check_keys(w);
+    world_check_history(w);
 }
 
 void world_play(world_t *w, int64_t length_ms, int64_t pause_ms, void (*strike)(world_t *w)) {
     int64_t end = sim_now_ms(w->sim) + length_ms;
     world_fill(w);
     while (sim_now_ms(w->sim) < end && !w->fault[0]) {
-        int64_t until = sim_now_ms(w->sim) + rng_between(sim_rng(w->sim), pause_ms / 20, pause_ms);
-        while (sim_now_ms(w->sim) < until && sim_step(w->sim)) cut_what_is_cut(w);
+        world_run(w, rng_between(sim_rng(w->sim), pause_ms / 20, pause_ms));
         strike(w);
     }
-    sim_clear_faults(w->sim);
-    w->quiet = true;
-    for (size_t i = 0; i < w->members; i++) files_fake_cut_after(w->hosts[i].files, UINT64_MAX);
-    cut_what_is_cut(w);
-    if (!sim_run_until(w->sim, world_is_quiet, w, WORLD_QUIET_MS))
-        fault(w, "the store does not come to rest");
-    check_keys(w);
-    world_check_history(w);
+    world_calm(w);
+    world_check(w);
 }
 
 size_t world_acknowledged(const world_t *w) {

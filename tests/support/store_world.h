@@ -74,15 +74,21 @@ void world_host_start(world_host_t *host);
 // everything is checked: w->fault.
 void world_play(world_t *w, int64_t length_ms, int64_t pause_ms, void (*strike)(world_t *w));
 
+// The same by hand: time passes (a member whose disk is cut is started again), the trouble ends,
+// all that was promised is checked.
+void world_run(world_t *w, int64_t length_ms);
+void world_calm(world_t *w);
+void world_check(world_t *w);         // all are members and run
+void world_check_history(world_t *w); // watches and puts only; all is quiet
+
 // ---- trouble ------------------------------------------------------------------------------------
 // Off for a moment; sometimes the power goes again while the member recovers.
 void world_power_cut(world_t *w, size_t i);
-// Off for so long. Members whose disk is cut meanwhile are started again.
+// Off for so long.
 void world_outage(world_t *w, size_t i, int64_t length_ms);
 
 // ---- questions ----------------------------------------------------------------------------------
 bool world_is_quiet(void *world); // nothing is open, and the watchers have seen everything
 bool world_got_a_snapshot(const world_host_t *host);
 size_t world_acknowledged(const world_t *w); // puts
-void world_check_history(world_t *w);        // watches and puts; the world must be quiet
 ProtobufCBinaryData world_data(const char *s);
