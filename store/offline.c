@@ -3,6 +3,8 @@
 #include "store/machine.h"
 #include "store/rocks.h"
 #include "troupe/raft.pb-c.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 enum { IMPORT_OPS_MAX = 8 * 1024, READ_BYTES_MAX = 1 << 20, APPLY_BYTES_MAX = 8 << 20 };
@@ -220,19 +222,28 @@ static err_t make_log(const made_t *m, raft_index_t index, raft_term_t term, raf
     return err;
 }
 
-static err_t put_in_place(made_t *m, bool there_was_one, offline_made_t *ret_made, why_t *why) {
-    const char *dir = m->anew->dir, *slash = strrchr(dir, '/');
+static char *kept_name(const char *dir) {
+    return str_printf("%s.before-%lld", dir, (long long)clock_wall_ms() / 1000);
+}
+
+static err_t sync_parent(const char *dir, why_t *why) {
+    const char *slash = strrchr(dir, '/');
     CLEANUP(free_charp)
     char *parent = slash ? str_dup_n(dir, slash == dir ? 1 : (size_t)(slash - dir)) : str_dup(".");
+    return files_sync_dir(files_real(), parent, why);
+}
+
+static err_t put_in_place(made_t *m, bool there_was_one, offline_made_t *ret_made, why_t *why) {
+    const char *dir = m->anew->dir;
     CLEANUP(free_charp) char *kept = NULL;
     err_t err = files_sync_dir(files_real(), m->dir, why);
     if (err == ERR_OK && there_was_one) {
-        kept = str_printf("%s.before-%lld", dir, (long long)clock_wall_ms() / 1000);
+        kept = kept_name(dir);
         err = files_rename(files_real(), dir, kept, why);
     }
     if (err == ERR_OK) err = files_rename(files_real(), m->dir, dir, why);
     if (err == ERR_OK) m->begun = false;
-    if (err == ERR_OK) err = files_sync_dir(files_real(), parent, why);
+    if (err == ERR_OK) err = sync_parent(dir, why);
     if (err != ERR_OK) return err;
     ret_made->revision = mvcc_meta(m->mvcc)->revision;
     ret_made->kept = x_steal(&kept);
@@ -360,5 +371,42 @@ err_t offline_restore(const offline_anew_t *anew, const char *snapshot_path,
     if (err == ERR_OK) err = put_in_place(&m, false, ret_made, why);
     snapshot_reader_destroy(&reader);
     made_close(&m);
+    return err;
+}
+
+// ---- rebuilding ---------------------------------------------------------------------------------
+static err_t make_marked(const char *dir, const char *mark, why_t *why) {
+    CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, mark);
+    file_t *file = NULL;
+    err_t err = files_make_dir(files_real(), dir, why);
+    if (err == ERR_OK) err = files_open(files_real(), path, FILE_OPEN_CREATE, &file, why);
+    if (err == ERR_OK) err = file_sync(file, why);
+    file_close(&file);
+    return err == ERR_OK ? files_sync_dir(files_real(), dir, why) : err;
+}
+
+// In one step: a member that is being started again and again must never find the place empty, as
+// it would begin there as if it had never voted.
+static err_t exchange(const char *a, const char *b, why_t *why) {
+    if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) == 0) return ERR_OK;
+    return why_set(why, err_from_errno(errno), "exchange %s and %s: %s", a, b, strerror(errno));
+}
+
+err_t offline_rebuild(const char *dir, const char *mark, char **ret_kept, why_t *why) {
+    CLEANUP(free_charp) char *lock_path = str_printf("%s/log/lock", dir);
+    CLEANUP(free_charp) char *made = kept_name(dir);
+    bool exists = access(dir, F_OK) == 0;
+    file_t *lock = NULL;
+    err_t err = exists ? files_lock(files_real(), lock_path, &lock, why) : ERR_OK;
+    if (err == ERR_EXISTS) why_wrap(why, err, "a member runs on this data folder: stop it first");
+    if (err == ERR_NOT_FOUND) err = ERR_OK; // not even a log is there
+    if (err == ERR_OK && access(made, F_OK) == 0)
+        err = why_set(why, ERR_EXISTS, "%s is there already", made);
+    if (err == ERR_OK) err = make_marked(made, mark, why);
+    if (err == ERR_OK)
+        err = exists ? exchange(made, dir, why) : files_rename(files_real(), made, dir, why);
+    if (err == ERR_OK) err = sync_parent(dir, why);
+    file_close(&lock);
+    if (err == ERR_OK) *ret_kept = exists ? x_steal(&made) : NULL;
     return err;
 }

@@ -59,6 +59,10 @@ typedef struct {
 // A cluster of this member alone, with all that is in its log: also what was never acknowledged,
 // but without what only others had. ERR_CONFLICT: the folder is of another member.
 err_t offline_recover(const offline_anew_t *anew, offline_made_t *ret_made, why_t *why) MUST_USE;
+// A folder with nothing but the mark `mark` in place of DIR, at once, whatever DIR is like; DIR may
+// be missing. A member that starts on it gets everything from the others. ERR_EXISTS: in use.
+// *ret_kept: where the old folder is now; the caller frees it; NULL: there was none.
+err_t offline_rebuild(const char *dir, const char *mark, char **ret_kept, why_t *why) MUST_USE;
 // A data folder that did not exist, with the keys of the snapshot. ERR_EXISTS: DIR is there.
 err_t offline_restore(const offline_anew_t *anew, const char *snapshot_path,
                       offline_made_t *ret_made, why_t *why) MUST_USE;

@@ -89,9 +89,8 @@ static err_t replace(client_t *client, arena_t *arena, const store_ops_t *o, con
     const char *what = arena_printf(
         arena,
         "%s is taken out of the store and in again, and gets everything from the others.\n"
-        "Until it has, the store bears the loss of one member less. On %s's machine:\n"
-        "  1. stop it   2. move its folder DATA/store away   3. set `join: true` in its Store\n"
-        "  configuration   4. start it, now or while this command waits",
+        "Until it has, the store bears the loss of one member less. On %s's machine, now or while\n"
+        "this command waits: troupe store rebuild. (That alone does all of this by itself.)",
         member, member);
     Store__MemberReply *reply = NULL;
     out.member = member;

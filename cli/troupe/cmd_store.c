@@ -6,6 +6,14 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/rng.h"
 #include "troupe/store.pb-c.h"
+#include <poll.h>
+
+enum {
+    LOCK_TRIES = 100,
+    LOOK_MS = 250,
+    RUNS_MS = 10 * 1000, // a member that dies at every start is tried again within this
+    CATCH_UP_MS = 30 * 60 * 1000,
+};
 
 // ---- status -------------------------------------------------------------------------------------
 static void print_member(arena_t *arena, const Store__StatusReply *s) {
@@ -137,6 +145,76 @@ static err_t recover(const store_ops_t *o, const char *dir, arena_t *arena, why_
     return err;
 }
 
+// ---- rebuild ------------------------------------------------------------------------------------
+// It may be held for moments by a member that is started again and again, and refuses each time.
+static err_t rebuild_folder(const char *dir, char **ret_kept, why_t *why) {
+    err_t err = ERR_EXISTS;
+    for (int tries = 0; err == ERR_EXISTS && tries < LOCK_TRIES; tries++) {
+        if (tries) poll(NULL, 0, LOOK_MS / 5);
+        err = offline_rebuild(dir, DISK_REJOIN_MARK, ret_kept, why);
+    }
+    return err;
+}
+
+// Shows how far it is; true: it has everything and votes.
+static bool is_back(client_t *client, const char *member) {
+    Store__StatusRequest request = PROTOBUF_C_MESSAGE_INIT(&store__status_request__descriptor);
+    arena_t arena = {0};
+    Store__StatusReply *s = NULL;
+    err_t err = store_ask(client, &arena, arena_printf(&arena, "store/%s", member), &request.base,
+                          &store__status_reply__descriptor, (void **)&s, NULL);
+    bool back = err == ERR_OK && (streq(s->role, "voter") || streq(s->role, "witness"));
+    if (err == ERR_OK && s->applied_index)
+        store_progress.tell(NULL, "catching up, entry", s->applied_index, s->commit_index);
+    else
+        store_progress.tell(NULL, "waiting to be taken in, and for a snapshot", 0, 0);
+    arena_done(&arena);
+    return back;
+}
+
+static err_t wait_until_back(const store_ops_t *o, const char *member, why_t *why) {
+    CLEANUP(free_charp) char *address = str_printf("store/%s", member);
+    client_t *client = NULL;
+    int64_t start_ms = clock_monotonic_ms();
+    err_t err = ERR_UNAVAILABLE;
+    while (err != ERR_OK && clock_monotonic_ms() - start_ms < RUNS_MS) { // it may be in back-off
+        err = store_connect_to(o, address, &client, why);
+        if (err != ERR_OK) poll(NULL, 0, LOOK_MS);
+    }
+    if (err != ERR_OK) {
+        printf("%s does not run here. Start it: it gets everything by itself.\n", member);
+        return ERR_OK;
+    }
+    bool back = false;
+    while (!back && clock_monotonic_ms() - start_ms < CATCH_UP_MS) {
+        back = is_back(client, member);
+        if (!back) poll(NULL, 0, LOOK_MS);
+    }
+    store_progress_end();
+    client_destroy(&client);
+    if (!back)
+        return why_set(why, ERR_TIMEOUT,
+                       "%s is not back yet; it goes on by itself. Have the others a leader?",
+                       member);
+    printf("%s has everything and votes\n", member);
+    return ERR_OK;
+}
+
+static err_t rebuild(const store_ops_t *o, const char *dir, arena_t *arena, why_t *why) {
+    CLEANUP(free_charp) char *kept = NULL;
+    const char *what = arena_printf(
+        arena,
+        "%s begins anew; the old folder is kept beside it. %s is taken out of the store and in\n"
+        "again by itself, and gets everything from the others; until then the store bears the loss "
+        "of\none member less. It needs others: a member that is alone is rebuilt from a snapshot.",
+        dir, o->vars.node);
+    err_t err = store_confirm(o, what, why);
+    if (err == ERR_OK) err = rebuild_folder(dir, &kept, why);
+    if (err != ERR_OK) return err;
+    if (kept) printf("the old folder is %s\n", kept);
+    return wait_until_back(o, o->vars.node, why);
+}
+
 // ---- the verb -----------------------------------------------------------------------------------
 static err_t run(const store_ops_t *o, const char *const *words, size_t len, arena_t *arena,
                  why_t *why) {
@@ -144,29 +222,33 @@ static err_t run(const store_ops_t *o, const char *const *words, size_t len, are
     if (streq(verb, "status") && len == 1) return status(o, arena, why);
     if (streq(verb, "check")) return check(dir, arena, why);
     if (streq(verb, "recover")) return recover(o, dir, arena, why);
-    return why_set(why, ERR_USAGE, "say `status`, `check` or `recover`");
+    if (streq(verb, "rebuild")) return rebuild(o, dir, arena, why);
+    return why_set(why, ERR_USAGE, "say `status`, `check`, `rebuild` or `recover`");
 }
 
 err_t cmd_store(int argc, char **argv, why_t *why) {
     store_ops_t o = {.gap = OFFLINE_REVISION_GAP};
     const char *words[2];
     size_t len;
-    bool online = argc > 1 && streq(argv[1], "status");
+    bool online = argc > 1 && (streq(argv[1], "status") || streq(argv[1], "rebuild"));
     const option_t *options = online ? store_online_options : store_offline_options;
     err_t err = options_parse(options, argc - 1, argv + 1, &o, words, LENGTH_OF(words), &len, why);
     if (err != ERR_OK) return err;
     if (o.help)
         return cmd_help(
-            "troupe store status | check [DIR] | recover [DIR] [OPTIONS]",
+            "troupe store status | check [DIR] | rebuild [DIR] | recover [DIR] [OPTIONS]",
             "status   of each member: term, leader, entries, sizes, how long the disk takes, "
             "alarms\n"
             "check    reads every record and block of a stopped member's folder and verifies "
             "them;\n"
             "         changes nothing; exit code 1: damaged, with file and position\n"
+            "rebuild  a member whose folder is damaged or lost, from the others; the old folder is "
+            "kept;\n"
+            "         shows how far it is; asks first\n"
             "recover  after more than half of the members are lost for good: makes a cluster of "
             "one\n"
             "         member from the folder of a survivor; says what may be lost, and asks\n\n"
-            "DIR is the member's folder [DATA/store]. check and recover refuse one in use.",
+            "DIR is the member's folder [DATA/store]. One in use is refused.",
             options);
     arena_t arena = {0};
     err = vars_complete(&arena, &o.vars, why);

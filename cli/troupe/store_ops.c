@@ -40,12 +40,12 @@ static const ProtobufCMessageDescriptor *const replies[] = {
     &store__compact_reply__descriptor, NULL,
 };
 
-static err_t connect_to(const store_ops_t *o, const char *socket, client_t **ret_client,
-                        why_t *why) {
+static err_t connect_to(const store_ops_t *o, const char *socket, const char *peer,
+                        client_t **ret_client, why_t *why) {
     int64_t timeout_s = o->timeout_s ? o->timeout_s : TIMEOUT_S;
     client_options_t options = {.socket = socket,
                                 .timeout_ms = CONNECT_MS,
-                                .peer = "store",
+                                .peer = peer,
                                 .role = "admin",
                                 .replies = replies};
     err_t err = client_new(&options, ret_client, why);
@@ -54,8 +54,12 @@ static err_t connect_to(const store_ops_t *o, const char *socket, client_t **ret
 }
 
 err_t store_connect(const store_ops_t *o, client_t **ret_client, why_t *why) {
+    return store_connect_to(o, "store", ret_client, why);
+}
+
+err_t store_connect_to(const store_ops_t *o, const char *peer, client_t **ret_client, why_t *why) {
     if (!getenv("TROUPE_LOG")) log_set_level(LOG_LEVEL_ERROR); // answers, not the links' diary
-    if (o->socket) return connect_to(o, o->socket, ret_client, why);
+    if (o->socket) return connect_to(o, o->socket, peer, ret_client, why);
     CLEANUP(free_charp) char *parts = str_printf("%s/parts/*.sock", o->vars.run);
     CLEANUP(free_charp) char *command = str_printf("%s/troupe.sock", o->vars.run);
     glob_t found = {0};
@@ -64,7 +68,7 @@ err_t store_connect(const store_ops_t *o, client_t **ret_client, why_t *why) {
     err_t err = ERR_UNAVAILABLE;
     why_t last = {0};
     for (size_t i = 0; i < found.gl_pathc && err != ERR_OK; i++)
-        err = connect_to(o, found.gl_pathv[i], ret_client, &last);
+        err = connect_to(o, found.gl_pathv[i], peer, ret_client, &last);
     if (err == ERR_PERMISSION)
         why_set(why, err, "%s", last.text);
     else if (err != ERR_OK)

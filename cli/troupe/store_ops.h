@@ -19,7 +19,9 @@ typedef struct {
 extern const option_t store_online_options[], store_offline_options[];
 
 // ---- asking a store that runs -------------------------------------------------------------------
-// ERR_UNAVAILABLE with what to do.
+// To whoever knows `peer`, "store" or one member's address. ERR_UNAVAILABLE with what to do.
+err_t store_connect_to(const store_ops_t *o, const char *peer, client_t **ret_client,
+                       why_t *why) MUST_USE;
 err_t store_connect(const store_ops_t *o, client_t **ret_client, why_t *why) MUST_USE;
 err_t store_ask(client_t *client, arena_t *arena, const char *to, const ProtobufCMessage *request,
                 const ProtobufCMessageDescriptor *reply_type, void **ret_reply,

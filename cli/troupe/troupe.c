@@ -9,7 +9,7 @@ static const cmd_t commands[] = {
     {"node", "this node's containers, as the runtime sees them", cmd_node},
     {"member", "who keeps the store: list, add, promote, remove, hand over", cmd_member},
     {"snapshot", "all keys of the store in a file: save, restore, look", cmd_snapshot},
-    {"store", "the store: status, check, recover from a lost quorum, rebuild", cmd_store},
+    {"store", "the store: status, check, rebuild a member, recover from a lost quorum", cmd_store},
     {"config", "print a role's component file, with all its keys", cmd_config},
     {"simulate", "a whole cluster on virtual time under faults, from a seed", cmd_simulate},
     {"metrics", "counters of all actors, as Prometheus reads them", cmd_metrics},

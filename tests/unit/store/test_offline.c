@@ -6,6 +6,7 @@
 #include "tests/support/leaks.h"
 #include "troupe/raft.pb-c.h"
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { MEMBER = 7, CLUSTER = 99, KEYS = 50, GAP = 1000 };
 typedef struct {
@@ -112,6 +113,34 @@ Test(offline, a_folder_in_use_and_none_at_all_are_refused)
     cr_assert_not_null(strstr(w.why.text, "stop it first"), "%s", w.why.text);
     file_close(&lock);
     cr_assert_eq(offline_check("/tmp/no-such-folder", NULL, &r, &w.why), ERR_NOT_FOUND);
+    world_close(&w);
+    ASSERT_NO_LEAKS();
+}
+
+static bool is_there(const char *dir, const char *name) {
+    CLEANUP(free_charp) char *path = str_printf("%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+// Whatever it is like: nothing of it is read.
+Test(offline, a_rebuilt_folder_bears_the_mark_alone_and_the_old_one_is_kept)
+{
+    world_t w;
+    char *kept = NULL;
+    world_open(&w);
+    CLEANUP(free_charp) char *lock_path = str_printf("%s/log/lock", w.dir);
+    file_t *lock = NULL;
+    cr_assert_eq(files_lock(files_real(), lock_path, &lock, &w.why), ERR_OK);
+    cr_assert_eq(offline_rebuild(w.dir, "mark", &kept, &w.why), ERR_EXISTS);
+    cr_assert(is_there(w.dir, "log/0000000000000001.seg") && !is_there(w.dir, "mark"));
+    file_close(&lock);
+    cr_assert_eq(offline_rebuild(w.dir, "mark", &kept, &w.why), ERR_OK, "%s", w.why.text);
+    cr_assert(is_there(w.dir, "mark") && !is_there(w.dir, "log") && !is_there(w.dir, "db"));
+    cr_assert(is_there(kept, "log/0000000000000001.seg") && !is_there(kept, "mark"));
+    free(kept);
+    CLEANUP(free_charp) char *lost = str_printf("%s/lost", w.top);
+    cr_assert_eq(offline_rebuild(lost, "mark", &kept, &w.why), ERR_OK, "%s", w.why.text);
+    cr_assert(is_there(lost, "mark") && !kept);
     world_close(&w);
     ASSERT_NO_LEAKS();
 }
