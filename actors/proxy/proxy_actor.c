@@ -172,11 +172,12 @@ static void restore_all(actor_t *me, proxy_t *self) {
     text_done(&input);
 }
 
+// All of them: a kubelet asks any whether a pod is drained.
 static void tell_synced(actor_t *me, const proxy_t *self) {
     Api__EndpointsSynced synced = {PROTOBUF_C_MESSAGE_INIT(&api__endpoints_synced__descriptor)};
     synced.node = self->node;
     synced.revision = self->applied_revision;
-    actor_tell(me, API_SERVER, &synced.base);
+    api_tell_all(me, &synced.base);
 }
 
 static void on_informer(actor_t *me, const message_t *msg, const void *body) {

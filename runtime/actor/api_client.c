@@ -141,6 +141,16 @@ void api_tell_alive(actor_t *me, uint64_t *turn) {
     vec_done(&known.servers);
 }
 
+void api_tell_all(actor_t *me, const ProtobufCMessage *body) {
+    servers_t known = {.me = me};
+    actor_each_known(me, API_SERVER, add_server, &known);
+    blob_t *packed = msg_blob(body);
+    for (size_t i = 0; i < known.servers.len; i++)
+        actor_tell_blob(me, known.servers.at[i], body->descriptor, packed);
+    blob_unref(&packed);
+    vec_done(&known.servers);
+}
+
 // ---- answers -----------------------------------------------------------------------------------
 
 err_t api_reply_object(arena_t *arena, const Api__Reply *reply, const kind_t *k, void **ret_obj) {

@@ -59,6 +59,8 @@ uint64_t api_current_revision(actor_t *me, uint64_t tag); // -> Api__CurrentRevi
 // A kubelet's sign of life, to one of the API servers that this process knows, each in turn: they
 // tell each other, and a node that one of them cannot hear is not missed. `turn` is the caller's.
 void api_tell_alive(actor_t *me, uint64_t *turn);
+// To every API server that this process knows.
+void api_tell_all(actor_t *me, const ProtobufCMessage *body);
 
 // The object of a reply, unpacked as `k` into the arena. ERR_NOT_FOUND: the reply bears none.
 // ERR_MALFORMED: another kind, or not to be unpacked.
