@@ -137,8 +137,15 @@ static void order_everywhere(resolver_t *r, const char *from, const char *to, bo
     vec_done(&all);
 }
 
+// Where a link's two ends part; NULL: it is none. Some actors bear colons in their names.
+static const char *colon_of(const resolver_t *r, const char *target) {
+    for (size_t i = 0; i < r->actors->n_actors; i++)
+        if (streq(r->actors->actors[i]->address, target)) return NULL;
+    return strchr(target, ':');
+}
+
 static err_t on_the_bus(resolver_t *r, const char *target) {
-    const char *colon = strchr(target, ':');
+    const char *colon = colon_of(r, target);
     const char *one = colon ? arena_strndup(r->arena, target, (size_t)(colon - target)) : target;
     words_t from = {0}, to = {0};
     err_t err = end_patterns(r, one, &from);
@@ -179,7 +186,7 @@ static err_t on_actors(resolver_t *r, const char *target) {
 static err_t resolve(resolver_t *r, const char *target) {
     Actor__FaultRule__Kind kind = r->wish->rule->kind;
     if (fault_is_of_the_bus(kind)) return on_the_bus(r, target);
-    if (strchr(target, ':'))
+    if (colon_of(r, target))
         return why_set(r->why, ERR_BAD_REQUEST,
                        "\"%s\" is a link: %s needs an actor, process or node", target,
                        fault_kind_name(kind));

@@ -9,13 +9,10 @@
 
 // Two hosts: m1 with two processes, n1 with one; and a command line, which is nobody's target.
 static const char *const cluster[][4] = {
-    {"apiserver/m1", "apiserver", "main", "m1"},
-    {"store/m1", "store", "main", "m1"},
-    {"system/main", "system", "main", "m1"},
-    {"scheduler/m1", "scheduler", "sched", "m1"},
-    {"kubelet/n1", "kubelet", "n1", "n1"},
-    {"proxy/n1", "proxy", "n1", "n1"},
-    {"cli/7", "cli", "cli-7", "m1"},
+    {"apiserver/m1", "apiserver", "main", "m1"}, {"store/m1", "store", "main", "m1"},
+    {"system/main", "system", "main", "m1"},     {"scheduler/m1", "scheduler", "sched", "m1"},
+    {"kubelet/n1", "kubelet", "n1", "n1"},       {"link/listen:10.0.0.1:1", "link", "sched", "m1"},
+    {"proxy/n1", "proxy", "n1", "n1"},           {"cli/7", "cli", "cli-7", "m1"},
 };
 
 static Actor__ActorInfos actors_of_cluster(arena_t *arena) {
@@ -52,6 +49,7 @@ Test(targets, become_rules_for_processes)
         {KIND(KILL),
          {"*/n1", "store/m1"},
          "n1: f/1 kill kubelet/n1\nn1: f/2 kill proxy/n1\nmain: f/3 kill store/m1\n"},
+        {KIND(KILL), {"link/listen:10.0.0.1:1"}, "sched: f/1 kill link/listen:10.0.0.1:1\n"},
         {KIND(KILL), {"process/s*"}, "sched: f/1 kill\n"},
         {KIND(CRASH), {"node/m1"}, "main: f/1 crash\nsched: f/2 crash\n"},
         {KIND(PAUSE), {"kubelet"}, "n1: f/1 pause kubelet/n1\n"},
