@@ -60,6 +60,8 @@ static standing_t standing_of(actor_t *me, const drain_t *wait) {
          i++) {
         cached_t *record = slices->by_path.at[i];
         if (!has_prefix(record->path, prefix)) break;
+        // Most slices do not name it, and every pod that leaves looks at all of them.
+        if (!memmem(record->blob->at, record->blob->len, wait->uid, strlen(wait->uid))) continue;
         const Discovery__EndpointSlice *slice = cached_object(actor_arena(me), record);
         for (size_t e = 0; e < slice->n_endpoints; e++) {
             const Discovery__Endpoint *endpoint = slice->endpoints[e];

@@ -26,7 +26,13 @@ void election_learn(election_t *one, uint64_t epoch, const char *leader, uint64_
     one->leader = str_dup(leader);
     one->incarnation = incarnation;
     one->heard_ms = now_ms;
+    one->retry_ms = 0;
     one->is_gone = false;
+}
+
+void election_failed(election_t *one, int64_t now_ms) {
+    one->is_taking = false;
+    one->retry_ms = now_ms + ELECTION_RETRY_MS;
 }
 
 void election_heard(election_t *one, uint64_t epoch, const char *from, uint64_t incarnation,
@@ -51,6 +57,7 @@ election_move_t election_ask(election_t *one, const char *candidate, uint64_t in
     }
     // The same actor in a new life: the one that led is dead, and its epoch with it.
     if (is_leader || !is_heard(one, now_ms)) {
+        if (now_ms < one->retry_ms) return ELECTION_HOLD;
         one->is_taking = true;
         return ELECTION_TAKE;
     }
@@ -59,5 +66,6 @@ election_move_t election_ask(election_t *one, const char *candidate, uint64_t in
 
 int64_t election_deadline_ms(const election_t *one) {
     if (!one->leader) return INT64_MAX;
-    return one->is_gone ? one->heard_ms : one->heard_ms + ELECTION_SILENCE_MAX_MS;
+    int64_t silent_ms = one->is_gone ? one->heard_ms : one->heard_ms + ELECTION_SILENCE_MAX_MS;
+    return silent_ms > one->retry_ms ? silent_ms : one->retry_ms;
 }

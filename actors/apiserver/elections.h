@@ -17,6 +17,7 @@
 
 enum {
     ELECTION_SILENCE_MAX_MS = 400, // a leader not heard for so long may be replaced
+    ELECTION_RETRY_MS = 20,        // after a swap whose outcome is not known: no store answered
     ELECTION_ROLES_MAX = 16,
 };
 
@@ -26,8 +27,9 @@ typedef struct {
     uint64_t epoch;       // 0: none yet
     uint64_t incarnation; // of the leader; 0: not known (this server did not elect it)
     int64_t heard_ms, relayed_ms;
-    bool is_gone;   // its Down was heard
-    bool is_taking; // a swap is under way
+    int64_t retry_ms; // no swap before; 0: at any time
+    bool is_gone;     // its Down was heard
+    bool is_taking;   // a swap is under way
 } election_t;
 
 typedef struct {
@@ -44,10 +46,14 @@ void election_learn(election_t *one, uint64_t epoch, const char *leader, uint64_
 void election_heard(election_t *one, uint64_t epoch, const char *from, uint64_t incarnation,
                     int64_t now_ms);
 
+// The swap's outcome is not known: if it was carried out, the store says so.
+void election_failed(election_t *one, int64_t now_ms);
+
 typedef enum { ELECTION_ANSWER, ELECTION_HOLD, ELECTION_TAKE } election_move_t;
 // A candidate asks. TAKE: the shell swaps the epoch key from one->epoch to one->epoch + 1 and then
 // calls election_learn; meanwhile is_taking holds the others.
 election_move_t election_ask(election_t *one, const char *candidate, uint64_t incarnation,
                              uint64_t seen_epoch, int64_t now_ms);
-// When the leader's silence will be too long, if nothing is heard; INT64_MAX: no leader.
+// When the leader's silence will be too long, if nothing is heard, and a swap may begin; INT64_MAX:
+// no leader.
 int64_t election_deadline_ms(const election_t *one);

@@ -171,7 +171,7 @@ void leaders_on_swap(actor_t *me, uint64_t role, const Store__TxnReply *reply) {
         if (parse_epoch((bytes_t){kv->value.data, kv->value.len}, &epoch))
             learn_from_store(me, one, epoch);
     } else {
-        one->is_taking = false; // unknown: if it was carried out, the watch will say so
+        election_failed(one, actor_now_ms(me));
     }
     leaders_look(me);
 }

@@ -108,3 +108,19 @@ Test(elections, there_are_only_so_many_roles)
     elections_done(&all);
     ASSERT_NO_LEAKS();
 }
+
+// The store may be gone and say so at once: asking it again without end would be a busy loop.
+Test(elections, a_swap_whose_outcome_is_unknown_is_tried_again_after_a_while)
+{
+    elections_t all = {0};
+    election_t *one = elections_of(&all, "scheduler");
+    election_learn(one, 1, "a", 1, 0);
+    one->is_gone = true;
+    cr_assert_eq(election_ask(one, "b", 1, 1, 10), ELECTION_TAKE);
+    election_failed(one, 11);
+    cr_assert_eq(election_ask(one, "b", 1, 1, 12), ELECTION_HOLD);
+    cr_assert_eq(election_deadline_ms(one), 11 + ELECTION_RETRY_MS);
+    cr_assert_eq(election_ask(one, "b", 1, 1, 11 + ELECTION_RETRY_MS), ELECTION_TAKE);
+    elections_done(&all);
+    ASSERT_NO_LEAKS();
+}
