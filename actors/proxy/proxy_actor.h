@@ -7,6 +7,7 @@
 //
 // Asks apiserver: Watch. Tells apiserver: EndpointsSynced after each restore.
 #pragma once
+#include "actors/proxy/tables_fake.h"
 #include "runtime/actor/kit.h"
 #include "runtime/io/config.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     const char *service_cidr;
     const char *backend;       // "auto", "legacy", "nft"
     int64_t check_interval_ms; // how often to look whether somebody else removed our rules
+    tables_fake_t *fake;       // rules are kept there, and the kernel is left alone; NULL: iptables
     bool no_routes;            // another network carries pods between nodes
 } proxy_args_t;
 #define PROXY_ARGS_DEFAULT                                                                  \
