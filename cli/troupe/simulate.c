@@ -2,6 +2,7 @@
 #include "actors/apiserver/apiserver_actor.h"
 #include "actors/controllers/controllers_actor.h"
 #include "actors/kubelet/kubelet.h"
+#include "actors/proxy/proxy_actor.h"
 #include "actors/scheduler/scheduler_actor.h"
 #include "actors/store/disk_actor.h"
 #include "actors/store/store_actor.h"
@@ -34,6 +35,7 @@ const scenario_t scenario_standard = {
     .masters = 1,
     .nodes = 5,
     .pods = 40,
+    .proxies = 50,
     .length_ms = 30 * 1000,
     .settle_ms = 60 * 1000,
     .fault_every_ms = 1000,
@@ -48,6 +50,7 @@ const config_field_t scenario_config[] = {
     FIELD("masters", CONFIG_INT, masters, 1, SIMULATE_MASTERS_MAX, "1 or 3"),
     FIELD("nodes", CONFIG_INT, nodes, 1, SIMULATE_NODES_MAX, "simulated nodes"),
     FIELD("pods", CONFIG_INT, pods, 1, SIMULATE_PODS_MAX, "wanted at once, at most"),
+    FIELD("proxies", CONFIG_INT, proxies, 0, NODE_PROCESSES_MAX, "of the nodes, at most so many"),
     FIELD("length", CONFIG_DURATION_MS, length_ms, 0, 30ll * 24 * 3600 * 1000, "under faults"),
     FIELD("settle", CONFIG_DURATION_MS, settle_ms, 1000, 3600 * 1000, "to reach what is wanted"),
     FIELD("faultEvery", CONFIG_DURATION_MS, fault_every_ms, 1, 3600 * 1000, "on average"),
@@ -104,6 +107,9 @@ typedef struct {
     kubelet_args_t kubelet;
     simulate_book_t book;
     simulate_client_args_t client;
+    rules_node_t tables[NODE_PROCESSES_MAX]; // of the proxies
+    proxy_args_t proxies[NODE_PROCESSES_MAX];
+    size_t proxies_len;
     VEC(const char *) processes, actors, ends; // whom faults may hit; ends: patterns of links
     VEC(trouble_t) troubles;
     size_t masters_actors; // they come first among the actors
@@ -163,6 +169,19 @@ static void start_master(world_t *w, size_t i, uint64_t seed) {
     w->masters_actors = w->actors.len;
 }
 
+static void tables_gone(void *arg) { tables_fake_clear(arg); }
+
+static void start_proxy(world_t *w, const char *node) {
+    size_t i = w->proxies_len++;
+    w->tables[i] = (rules_node_t){node, tables_fake_new()};
+    w->proxies[i] = (proxy_args_t)PROXY_ARGS_DEFAULT;
+    w->proxies[i].backend = "legacy";
+    w->proxies[i].fake = w->tables[i].tables;
+    spawn(w, node, &proxy_actor, node, &w->proxies[i]);
+    sim_on_crash(w->sim, node, tables_gone, w->tables[i].tables);
+    add_target(w, "proxy", node);
+}
+
 static void start_node(world_t *w, int64_t i) {
     const char *name = arena_printf(&w->arena, "node-%lld", (long long)i + 1);
     const char *process = i < NODE_PROCESSES_MAX
@@ -172,6 +191,7 @@ static void start_node(world_t *w, int64_t i) {
     if (process == name) vec_push(&w->processes, name);
     vec_push(&w->ends, arena_printf(&w->arena, "*/%s", name));
     add_target(w, "kubelet", name);
+    if (process == name && i < w->scenario->proxies) start_proxy(w, name);
 }
 
 // Room for what is wanted twice over: a rollout holds more than that, and nodes go.
@@ -195,7 +215,9 @@ static void start_client(world_t *w) {
                                          .masters_len = (size_t)s->masters,
                                          .deployments = deployments,
                                          .replicas_max = replicas ? replicas : 1,
-                                         .every_ms = s->client_every_ms};
+                                         .every_ms = s->client_every_ms,
+                                         .proxies = w->tables,
+                                         .proxies_len = w->proxies_len};
     spawn(w, "client", &simulate_client_actor, strchr(SIMULATE_CLIENT, '/') + 1, &w->client);
     vec_push(&w->ends, SIMULATE_CLIENT);
 }
@@ -217,6 +239,7 @@ static void world_close(world_t *w) {
         kv_destroy(&w->members[i].kv);
         files_fake_destroy(&w->members[i].files);
     }
+    for (size_t i = 0; i < w->proxies_len; i++) tables_fake_destroy(&w->tables[i].tables);
     simulate_book_done(&w->book);
     vec_done(&w->processes);
     vec_done(&w->actors);

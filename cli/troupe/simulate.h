@@ -20,6 +20,7 @@ enum { SIMULATE_NODES_MAX = 5000, SIMULATE_PODS_MAX = 20 * 1000 };
 typedef struct {
     int64_t masters; // 1 or 3
     int64_t nodes, pods;
+    int64_t proxies; // nodes that have one, of those with a process of their own
     int64_t length_ms, settle_ms;
     int64_t fault_every_ms, fault_for_ms, client_every_ms;
     config_strings_t faults; // names of fault_kind_name (runtime/actor/targets.h)

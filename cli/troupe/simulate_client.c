@@ -17,7 +17,9 @@ enum {
     TAG_WITNESS_READ,
     TAG_WITNESS_WATCH,
     TAG_STATUS,
-    TAG_SLOT = 100, // + the deployment's number
+    TAG_SERVICES,
+    TAG_SLOT = 100,    // + the deployment's number
+    TAG_SERVICE = 200, // the same
     LOOK_MS = 200,
     STATUS_TIMEOUT_MS = 1000,
     REST_EVERY_MS = 10 * 1000,
@@ -39,6 +41,7 @@ typedef struct {
     slot_op_t op;
     int tries;  // of the operation under way; 0: none is
     bool asked; // its answer is waited for
+    enum { SERVICE_NONE, SERVICE_ASKED, SERVICE_MADE } service;
 } slot_t;
 
 typedef struct {
@@ -46,7 +49,7 @@ typedef struct {
     const simulate_client_args_t *args;
     simulate_book_t *book;
     informers_t informers;
-    informer_t *pods, *nodes, *deployments;
+    informer_t *pods, *nodes, *deployments, *services;
     const kind_t *config_map, *deployment;
     slot_t slots[SIMULATE_DEPLOYMENTS_MAX];
     // the witness
@@ -62,13 +65,20 @@ typedef struct {
 } client_t;
 
 // ---- the book -----------------------------------------------------------------------------------
-void simulate_book_done(simulate_book_t *book) { ledger_done(&book->ledger); }
+void simulate_book_done(simulate_book_t *book) {
+    ledger_done(&book->ledger);
+    rules_check_done(&book->rules);
+}
 
 const char *simulate_book_broken(const simulate_book_t *book, int *ret_promise) {
     int promise = 0;
     const char *broken = book->broken;
     for (; !broken[0] && promise < INVARIANTS_LEN; promise++)
         broken = book->ledger.findings[promise].broken;
+    if (!broken[0]) {
+        broken = book->rules.finding.broken;
+        promise = PROMISE_RULES;
+    }
     if (!broken[0]) return NULL;
     if (ret_promise) *ret_promise = promise;
     return broken;
@@ -89,22 +99,39 @@ static void say(char text[SIMULATE_BROKEN_MAX], const char *fmt, ...) {
 }
 
 // ---- deployments --------------------------------------------------------------------------------
-static void create(client_t *self, const slot_t *slot, uint64_t tag) {
-    text_t json = {.arena = actor_arena(self->me)};
-    text_addf(&json,
-              "{\"kind\":\"Deployment\",\"apiVersion\":\"apps/v1\",\"metadata\":{\"name\":\"%s\","
-              "\"namespace\":\"%s\"},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":"
-              "{\"app\":\"%s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":"
-              "{\"containers\":[{\"name\":\"c\",\"image\":\"nginx:%d\",\"resources\":{\"requests\":"
-              "{\"cpu\":\"%dm\"}}}]}}}}",
-              slot->name, ns, slot->replicas, slot->name, slot->name, slot->image,
-              SIMULATE_POD_CPU_MILLI);
+static void create(client_t *self, const char *json, uint64_t tag) {
     const kind_t *kind;
     ProtobufCMessage *obj;
     why_t why;
-    err_t err = json_read_object(actor_arena(self->me), json.at, json.len, true, &kind, &obj, &why);
+    err_t err =
+        json_read_object(actor_arena(self->me), json, strlen(json), true, &kind, &obj, &why);
     assert(!err);
     api_create(self->me, kind, obj, tag);
+}
+
+static const char *deployment_json(arena_t *arena, const slot_t *slot) {
+    return arena_printf(
+        arena,
+        "{\"kind\":\"Deployment\",\"apiVersion\":\"apps/v1\",\"metadata\":{\"name\":\"%s\","
+        "\"namespace\":\"%s\"},\"spec\":{\"replicas\":%d,\"selector\":{\"matchLabels\":"
+        "{\"app\":\"%s\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"%s\"}},\"spec\":"
+        "{\"containers\":[{\"name\":\"c\",\"image\":\"nginx:%d\",\"resources\":{\"requests\":"
+        "{\"cpu\":\"%dm\"}}}]}}}}",
+        slot->name, ns, slot->replicas, slot->name, slot->name, slot->image,
+        SIMULATE_POD_CPU_MILLI);
+}
+
+// It stays, whatever becomes of its deployment.
+static void ask_service(client_t *self, size_t i) {
+    slot_t *slot = &self->slots[i];
+    slot->service = SERVICE_ASKED;
+    create(self,
+           arena_printf(actor_arena(self->me),
+                        "{\"kind\":\"Service\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"%s\","
+                        "\"namespace\":\"%s\"},\"spec\":{\"selector\":{\"app\":\"%s\"},\"ports\":"
+                        "[{\"port\":80}]}}",
+                        slot->name, ns, slot->name),
+           TAG_SERVICE + i);
 }
 
 static void ask(client_t *self, size_t i) {
@@ -114,7 +141,7 @@ static void ask(client_t *self, size_t i) {
     slot->asked = true;
     slot->tries++;
     switch (slot->op) {
-    case SLOT_CREATE: create(self, slot, tag); break;
+    case SLOT_CREATE: create(self, deployment_json(arena, slot), tag); break;
     case SLOT_SCALE:
         api_patch(self->me, self->deployment, ns, slot->name, NULL, API__PATCH__TYPE__MERGE,
                   arena_printf(arena, "{\"spec\":{\"replicas\":%d}}", slot->replicas), 0, tag);
@@ -152,8 +179,10 @@ static void wish(client_t *self, size_t i) {
 static void tick(client_t *self) {
     size_t len = (size_t)self->args->deployments;
     actor_timer(self->me, TAG_TICK, self->args->every_ms);
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = 0; i < len; i++) {
         if (self->slots[i].tries && !self->slots[i].asked) ask(self, i);
+        if (self->slots[i].service == SERVICE_NONE) ask_service(self, i);
+    }
     size_t i = rng_below(actor_rng(self->me), len);
     bool rests = actor_now_ms(self->me) % REST_EVERY_MS < REST_MS; // faults strike idle ones, too
     if (!self->book->quiet && !rests && !self->slots[i].tries) wish(self, i);
@@ -345,10 +374,13 @@ static const char *missing(client_t *self) {
         const char *what = slot_missing(self, slot);
         if (what) return what;
         if (slot->exists) pods += (size_t)slot->replicas;
+        if (slot->service != SERVICE_MADE) return "a service is not made";
     }
     if (informer_len(self->pods) != pods)
         return arena_printf(actor_arena(self->me), "there are %zu pods, wanted: %zu",
                             informer_len(self->pods), pods);
+    const char *rule = rules_missing(&self->book->rules, actor_arena(self->me));
+    if (rule) return rule;
     if (self->busy || self->must_read) return "the witness does not answer";
     return ledger_watch_is_there(&self->book->ledger) ? NULL : "the watch lags behind";
 }
@@ -386,11 +418,20 @@ static uint32_t states(client_t *self) {
     return found ? found : 1u << CLUSTER_IDLE;
 }
 
+static void look_at_rules(client_t *self) {
+    rules_check_t *rules = &self->book->rules;
+    int64_t now_ms = actor_now_ms(self->me);
+    if (!self->book->quiet && now_ms - rules->looked_ms < RULES_LOOK_MS) return;
+    rules_look(rules, actor_arena(self->me), self->args->proxies, self->args->proxies_len,
+               informer_all(self->services), informer_all(self->pods), now_ms);
+}
+
 static void look(client_t *self) {
     actor_timer(self->me, TAG_LOOK, LOOK_MS);
     turn_witness(self);
     ask_who_leads(self);
     ledger_capacity(&self->book->ledger, informer_all(self->nodes), informer_all(self->pods));
+    look_at_rules(self);
     self->book->states = states(self);
     if (!self->book->quiet) return;
     const char *what = missing(self);
@@ -407,6 +448,10 @@ static void on_pod(void *arg, const record_t *was, const record_t *is) {
 static void on_reply(actor_t *me, const message_t *msg, const void *body) {
     client_t *self = actor_state(me);
     if (msg->tag < TAG_SLOT) return witness_answered(self, msg->tag, body);
+    if (msg->tag >= TAG_SERVICE) {
+        self->slots[msg->tag - TAG_SERVICE].service = SERVICE_MADE;
+        return;
+    }
     self->slots[msg->tag - TAG_SLOT].asked = false;
     slot_done(self, &self->slots[msg->tag - TAG_SLOT]);
 }
@@ -419,6 +464,9 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
         self->watch = 0;
     else if (msg->tag < TAG_SLOT)
         witness_failed(self, msg->tag, err);
+    else if (msg->tag >= TAG_SERVICE)
+        self->slots[msg->tag - TAG_SERVICE].service =
+            err == ERR_EXISTS ? SERVICE_MADE : SERVICE_NONE;
     else
         slot_failed(self, &self->slots[msg->tag - TAG_SLOT], err);
 }
@@ -455,6 +503,7 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     self->deployment = kind_find("apps", "v1", "Deployment");
     for (size_t i = 0; i < SIMULATE_DEPLOYMENTS_MAX; i++)
         snprintf(self->slots[i].name, sizeof self->slots[i].name, "app-%zu", i);
+    self->services = follow(self, "", "Service", TAG_SERVICES);
     self->pods = follow(self, "", "Pod", TAG_PODS);
     self->nodes = follow(self, "", "Node", TAG_NODES);
     self->deployments = follow(self, "apps", "Deployment", TAG_DEPLOYMENTS);

@@ -6,8 +6,10 @@
 // One operation on a deployment at a time; one of unknown outcome is repeated until it is known.
 #pragma once
 #include "actors/chaos/experiment_plan.h"
+#include "cli/troupe/simulate_rules.h"
 #include "runtime/actor/kit.h"
 
+enum { PROMISE_RULES = INVARIANTS_LEN + 1 }; // simulate_book_broken: beyond the ledger's
 enum {
     SIMULATE_MASTERS_MAX = 3,
     SIMULATE_DEPLOYMENTS_MAX = 64,
@@ -28,7 +30,8 @@ const char *cluster_state_name(cluster_state_t state);
 
 typedef struct {
     ledger_t ledger;
-    char broken[SIMULATE_BROKEN_MAX];  // a promise that the ledger does not know; "": none
+    char broken[SIMULATE_BROKEN_MAX]; // a promise that the ledger does not know; "": none
+    rules_check_t rules;
     size_t operations;                 // acknowledged: of deployments, witness writes and reads
     uint32_t states;                   // bits, as of the last look
     bool quiet;                        // to be set: nothing new, bring to an end what was begun
@@ -45,6 +48,8 @@ typedef struct {
     size_t masters_len;
     int64_t deployments, replicas_max; // each 1 … replicas_max pods, or none
     int64_t every_ms;                  // between two operations
+    const rules_node_t *proxies;       // whose rules are looked at
+    size_t proxies_len;
 } simulate_client_args_t;
 
 #define SIMULATE_CLIENT "cli/simulate"          // its address
