@@ -119,7 +119,8 @@ err_t mvcc_values(mvcc_t *m, arena_t *arena, change_t *changes, size_t len, why_
     assert(len <= KV_GET_MANY_MAX && m->ops.len == 0);
     for (size_t i = 0; i < len; i++)
         keys[i] = keys_change(arena, changes[i].head.mod, changes[i].head.sub);
-    err_t err = kv_get_many(m->kv, keys, len, arena, records, why);
+    err_t err = len == 1 ? kv_get(m->kv, keys[0], arena, records, why)
+                         : kv_get_many(m->kv, keys, len, arena, records, why);
     for (size_t i = 0; err == ERR_OK && i < len; i++)
         err = check_change(&changes[i], keys[i], records[i], &changes[i].value, why);
     return err;

@@ -77,6 +77,12 @@ static void step_in_memory(walk_t *w) {
 static err_t walk_begin(walk_t *w, why_t *why) {
     const walk_range_t *range = w->range;
     w->in_memory = mvcc_heads_tell(w->m, range->revision);
+    if (w->in_memory && range->end.len == 0) { // one key: by its hash
+        w->step = (step_t){.key = range->from};
+        w->step.has = heads_get(&w->m->heads, range->from, &w->step.head);
+        w->place.chunk = w->m->heads.order.chunks.len;
+        return ERR_OK;
+    }
     if (w->in_memory) {
         w->place = order_seek(&w->m->heads.order, range->from);
         step_in_memory(w);
