@@ -4,6 +4,7 @@
 //
 //     bench_store [--seconds 2] [--rounds 3] [--dir /tmp] [--only troupe|etcd] [--members 1|3]
 //     bench_store --quick          one round of half a second each
+//     bench_store --members 3 --lease      reads without a round of heartbeats (leaseReads: true)
 //
 // Both are filled with all 100,000 keys first. A watch row counts events that arrived (puts x 100);
 // its latencies are the puts'. Three members are processes linked over ipc (etcd's over unix
@@ -393,14 +394,15 @@ static void connect_member(troupe_t *t, const char *dir, size_t member) {
     must(process_connect(t->process, &options, &why), &why);
 }
 
-static int serve_member(const char *dir, size_t number) {
+static int serve_member(const char *dir, size_t number, bool lease) {
     static const config_strings_t all = {member_names, MEMBERS};
     troupe_t t = {0};
     why_t why;
     const char *name = member_names[number];
     snprintf(t.dir, sizeof t.dir, "%s/%s", dir, name);
     t.disk = (disk_args_t){.data_dir = t.dir, .member = name, .cluster = "bench"};
-    t.store = (store_args_t){.data_dir = t.dir, .member = name, .members = all};
+    t.store =
+        (store_args_t){.data_dir = t.dir, .member = name, .members = all, .lease_reads = lease};
     new_process(&t, name);
     spawn_store(&t, name);
     CLEANUP(free_charp) char *endpoint = socket_of(dir, number);
@@ -410,12 +412,13 @@ static int serve_member(const char *dir, size_t number) {
     wait_for_the_end();
 }
 
-static void troupe_open_three(troupe_t *t, const char *dir) {
+static void troupe_open_three(troupe_t *t, const char *dir, bool lease) {
     why_t why;
     int64_t begun = clock_monotonic_us();
     for (size_t i = 0; i < MEMBERS; i++) {
         CLEANUP(free_charp) char *number = str_printf("%zu", i);
-        const char *argv[] = {"bench_store", "--member", dir, number, NULL};
+        const char *mode = lease ? "--lease-member" : "--member";
+        const char *argv[] = {"bench_store", mode, dir, number, NULL};
         if (posix_spawn(&t->members[i], "/proc/self/exe", NULL, NULL, (char **)argv, environ))
             fprintf(stderr, "bench_store: cannot start a member\n");
     }
@@ -893,22 +896,27 @@ typedef struct {
     int rounds;
     const char *dir, *only;
     int members; // 1 or 3; 0: both
+    bool lease;  // three members: lease reads
 } wish_t;
 
 static wish_t read_wish(int argc, char **argv) {
-    wish_t w = {2, 3, "/tmp", "", 0};
-    if (argc == 2 && streq(argv[1], "--quick")) return (wish_t){0.5, 1, "/tmp", "", 0};
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (streq(argv[i], "--seconds"))
-            w.seconds = strtod(argv[i + 1], NULL);
+    wish_t w = {.seconds = 2, .rounds = 3, .dir = "/tmp", .only = ""};
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        if (streq(argv[i], "--quick"))
+            w.seconds = 0.5, w.rounds = 1;
+        else if (streq(argv[i], "--lease"))
+            w.lease = true;
+        else if (streq(argv[i], "--seconds"))
+            w.seconds = strtod(value, NULL), i++;
         else if (streq(argv[i], "--rounds"))
-            w.rounds = (int)strtol(argv[i + 1], NULL, 10);
+            w.rounds = (int)strtol(value, NULL, 10), i++;
         else if (streq(argv[i], "--dir"))
-            w.dir = argv[i + 1];
+            w.dir = value, i++;
         else if (streq(argv[i], "--members"))
-            w.members = (int)strtol(argv[i + 1], NULL, 10);
+            w.members = (int)strtol(value, NULL, 10), i++;
         else if (streq(argv[i], "--only"))
-            w.only = argv[i + 1];
+            w.only = value, i++;
     }
     if (w.rounds < 1 || w.rounds > ROUNDS_MAX) w.rounds = 3;
     return w;
@@ -956,7 +964,7 @@ static void run_three(const wish_t *wish, const char *dir) {
     etcd_t e = {0};
     if (mkdir(dir, 0700) != 0) return;
     printf("\nthree members, server CPU of all of them together\n");
-    if (!streq(wish->only, "etcd")) troupe_open_three(&t, dir);
+    if (!streq(wish->only, "etcd")) troupe_open_three(&t, dir, wish->lease);
     if (!streq(wish->only, "troupe")) etcd_open_three(&e, dir);
     run_rows(wish, &t, &e, ROWS_OF_THREE);
     etcd_close(&e, SIGTERM);
@@ -971,8 +979,9 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (uint8_t)rng_next(&rng);
     if (argc == 3 && streq(argv[1], "--fill")) return serve(argv[2], true);
     if (argc == 3 && streq(argv[1], "--serve")) return serve(argv[2], false);
-    if (argc == 4 && streq(argv[1], "--member"))
-        return serve_member(argv[2], strtoul(argv[3], NULL, 10) % MEMBERS);
+    bool is_lease_member = argc == 4 && streq(argv[1], "--lease-member");
+    if (is_lease_member || (argc == 4 && streq(argv[1], "--member")))
+        return serve_member(argv[2], strtoul(argv[3], NULL, 10) % MEMBERS, is_lease_member);
     CLEANUP(free_charp) char *dir = str_printf("%s/store-bench-XXXXXX", wish.dir);
     if (!mkdtemp(dir)) {
         fprintf(stderr, "bench_store: cannot make %s\n", dir);
