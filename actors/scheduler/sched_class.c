@@ -407,11 +407,17 @@ static uint32_t search(sched_t *s, const sched_class_t *c) {
     return best;
 }
 
+// What the shape says holds for every class of it but for pods: whom rules about other pods refuse
+// or prefer, and the class' own.
 static uint32_t look_at_all(const sched_t *s, const sched_class_t *c) {
+    const sched_class_t *shape = c->shape;
     uint32_t best = UINT32_MAX;
     int32_t best_key = -1;
     for (uint32_t slot = 0; slot < s->slots_len; slot++) {
-        int32_t key = sched_key(s, c, slot);
+        if (c->pair_no[slot] || shape->keys[slot] < 0) continue;
+        int32_t key = shape->keys[slot] + sched_pairs_worth(c, slot);
+        if (key <= best_key) continue; // whatever its own pods cost
+        key -= sched_own_pods_cost(c, slot);
         if (key <= best_key) continue;
         best = slot;
         best_key = key;
@@ -424,6 +430,7 @@ uint32_t sched_class_best(sched_t *s, sched_class_t *c) {
     if (!s->slots_cap) return UINT32_MAX;
     if (sched_class_has_pairs(s, c)) {
         sched_class_judge_pairs(s, c);
+        tree_refresh(s, c->shape);
         return look_at_all(s, c);
     }
     sched_class_forget_pairs(c); // perhaps the last pod that kept others away is gone

@@ -69,6 +69,8 @@ void sched_destroy(sched_t **s_p) {
     free(s->scored_memory);
     free(s->change_log);
     vec_done(&s->free_slots);
+    sched_topologies_done(s);
+    arena_done(&s->judging);
     vec_done(&s->with_pending);
     vec_done(&s->anti);
     vec_done(&s->backoff);
@@ -132,6 +134,7 @@ static uint32_t slot_for(sched_t *s, const char *name) {
         slot = (uint32_t)s->slots_len++;
     }
     assert(!s->nodes[slot].name && !s->nodes[slot].pods_len);
+    s->nodes_changed++;
     s->nodes[slot].name = str_dup(name);
     map_put(&s->slot_of, name, (void *)((uintptr_t)slot + 1));
     return slot;
@@ -201,6 +204,7 @@ void sched_node_set(sched_t *s, const Core__Node *node) {
     entry->node = slim;
     entry->exists = true;
     set_allocatable(s, slot, slim->status);
+    s->nodes_changed++;
     changed(s, slot);
     s->room++;
 }
@@ -211,6 +215,7 @@ void sched_node_remove(sched_t *s, const char *name) {
     uint32_t slot = (uint32_t)(known - 1);
     sched_node_t *entry = &s->nodes[slot];
     entry->exists = false;
+    s->nodes_changed++;
     entry->node = NULL;
     arena_done(&entry->arena);
     entry->arena = (arena_t){0};

@@ -3,11 +3,13 @@
 //
 // Such a rule makes one placement change what many nodes are worth, so a class that has one (or
 // that a placed pod's anti-affinity speaks about) is worked out anew for each decision: all
-// classes' counts per node are summed per domain, then every node is judged. Kubernetes:
-// InterPodAffinity, PodTopologySpread.
+// classes' counts per node are summed per domain, then every node is judged. Which domain a node
+// is in is looked up when nodes change, not then. Kubernetes: InterPodAffinity, PodTopologySpread.
 #include "actors/scheduler/sched_state.h"
 #include "runtime/api/kinds.h"
 #include "runtime/api/selector.h"
+
+enum { TOPOLOGIES_MAX = 64 }; // more come of pods long gone: all are numbered anew
 
 // ---- who is meant ------------------------------------------------------------------------------
 
@@ -65,19 +67,42 @@ static bool spread_means(arena_t *arena, const sched_class_t *owner, const sched
 
 // ---- domains -----------------------------------------------------------------------------------
 
-static const char *domain_of(const sched_t *s, uint32_t slot, const char *key) {
-    return s->nodes[slot].exists ? object_label(&s->nodes[slot].node->base, key) : NULL;
+static void topology_number(const sched_t *s, sched_topology_t *t) {
+    map_t numbers = {0}; // value -> number
+    t->domain = mem_resize(t->domain, s->slots_cap * sizeof *t->domain);
+    memset(t->domain, 0, s->slots_cap * sizeof *t->domain);
+    t->len = 0;
+    for (uint32_t slot = 0; slot < s->slots_len; slot++) {
+        const sched_node_t *node = &s->nodes[slot];
+        const char *value = node->exists ? object_label(&node->node->base, t->key) : NULL;
+        if (!value) continue;
+        if (!map_get(&numbers, value)) map_put(&numbers, value, (void *)(uintptr_t)++t->len);
+        t->domain[slot] = (uint32_t)(uintptr_t)map_get(&numbers, value);
+    }
+    map_done(&numbers);
+    t->as_of = s->nodes_changed;
 }
 
-// Counts are kept as number + 1, so that a domain without pods is there too.
-static size_t domain_count(const map_t *domains, const char *domain) {
-    uintptr_t kept = (uintptr_t)map_get(domains, domain);
-    return kept ? kept - 1 : 0;
+static const sched_topology_t *topology_of(sched_t *s, const char *key) {
+    sched_topology_t *t = NULL;
+    for (size_t i = 0; i < s->topologies.len && !t; i++)
+        if (streq(s->topologies.at[i]->key, key)) t = s->topologies.at[i];
+    if (!t) {
+        t = NEW(sched_topology_t);
+        t->key = str_dup(key);
+        vec_push(&s->topologies, t);
+    }
+    if (t->as_of != s->nodes_changed) topology_number(s, t);
+    return t;
 }
 
-static void domain_add(map_t *domains, const char *domain, size_t more) {
-    uintptr_t kept = (uintptr_t)map_get(domains, domain);
-    map_put(domains, domain, (void *)((kept ? kept : 1) + more));
+void sched_topologies_done(sched_t *s) {
+    for (size_t i = 0; i < s->topologies.len; i++) {
+        free(s->topologies.at[i]->key);
+        free(s->topologies.at[i]->domain);
+        free(s->topologies.at[i]);
+    }
+    vec_done(&s->topologies);
 }
 
 typedef struct {
@@ -86,26 +111,50 @@ typedef struct {
     arena_t *arena;
 } judging_t;
 
-// Adds the placed pods of `other` to their domains.
-static void count_class(const judging_t *j, const sched_class_t *other, const char *key,
-                        map_t *domains) {
+// Pods per domain of one topology, by number; a domain without pods may be there too.
+typedef struct {
+    const uint32_t *of; // by slot
+    size_t *kept;       // count + 1; 0: it is not there
+    uint32_t len;       // numbers
+    size_t there;
+} domains_t;
+
+// In the arena; holds for this judging.
+static domains_t domains_new(const judging_t *j, const char *key) {
+    const sched_topology_t *t = topology_of(j->s, or_empty(key));
+    return (domains_t){t->domain, ARENA_ARRAY(j->arena, size_t, t->len + 1), t->len, 0};
+}
+
+static size_t domain_count(const domains_t *d, uint32_t domain) {
+    return d->kept[domain] ? d->kept[domain] - 1 : 0;
+}
+
+static void domain_add(domains_t *d, uint32_t domain, size_t more) {
+    assert(domain > 0 && domain <= d->len);
+    if (!d->kept[domain]) d->there += d->kept[domain] = 1;
+    d->kept[domain] += more;
+}
+
+// Adds the placed pods of `other` to their domains; to those that are there, or to all.
+static void count_class(const sched_class_t *other, bool only_there, domains_t *d) {
     size_t at = 0;
     uint64_t slot;
     void *count;
     while (imap_next(&other->on_node, &at, &slot, &count)) {
-        const char *domain = domain_of(j->s, (uint32_t)(slot - 1), key);
-        if (domain) domain_add(domains, domain, (size_t)(uintptr_t)count);
+        uint32_t domain = d->of[slot - 1];
+        if (domain && (d->kept[domain] || !only_there))
+            domain_add(d, domain, (size_t)(uintptr_t)count);
     }
 }
 
-static void count_term(const judging_t *j, const Core__PodAffinityTerm *term, map_t *domains) {
+static void count_term(const judging_t *j, const Core__PodAffinityTerm *term, domains_t *d) {
     size_t at = 0;
     uint64_t hash;
     void *value;
     while (imap_next(&j->s->classes, &at, &hash, &value))
         for (const sched_class_t *other = value; other; other = other->same_hash)
             if (imap_len(&other->on_node) && term_means(j->arena, j->c, other, term))
-                count_class(j, other, or_empty(term->topologykey), domains);
+                count_class(other, false, d);
 }
 
 static void refuse(const judging_t *j, uint32_t slot, sched_pair_no_t why) {
@@ -127,43 +176,37 @@ static void judge_affinity(const judging_t *j) {
     const Core__PodAffinity *affinity = affinity_of(j->c);
     size_t len = affinity ? affinity->n_requiredduringschedulingignoredduringexecution : 0,
            found = 0;
-    map_t *domains = ARENA_ARRAY(j->arena, map_t, len + 1);
+    domains_t *domains = ARENA_ARRAY(j->arena, domains_t, len + 1);
     bool seeks_itself = true;
     for (size_t i = 0; i < len; i++) {
         const Core__PodAffinityTerm *term =
             affinity->requiredduringschedulingignoredduringexecution[i];
+        domains[i] = domains_new(j, term->topologykey);
         count_term(j, term, &domains[i]);
-        found += map_len(&domains[i]);
+        found += domains[i].there;
         seeks_itself = seeks_itself && term_means(j->arena, j->c, j->c, term);
     }
     bool is_first = !found && seeks_itself;
     for (uint32_t slot = 0; len && slot < j->s->slots_len; slot++)
         for (size_t i = 0; i < len; i++) {
-            const char *key =
-                or_empty(affinity->requiredduringschedulingignoredduringexecution[i]->topologykey);
-            const char *domain = domain_of(j->s, slot, key);
+            uint32_t domain = domains[i].of[slot];
             if (!domain || (!is_first && !domain_count(&domains[i], domain)))
                 refuse(j, slot, PAIR_NO_AFFINITY);
         }
-    for (size_t i = 0; i < len; i++) map_done(&domains[i]);
 }
 
-static void refuse_domains(const judging_t *j, const map_t *domains, const char *key,
-                           sched_pair_no_t why) {
-    for (uint32_t slot = 0; slot < j->s->slots_len; slot++) {
-        const char *domain = domain_of(j->s, slot, key);
-        if (domain && domain_count(domains, domain)) refuse(j, slot, why);
-    }
+static void refuse_domains(const judging_t *j, const domains_t *d, sched_pair_no_t why) {
+    for (uint32_t slot = 0; slot < j->s->slots_len; slot++)
+        if (d->of[slot] && domain_count(d, d->of[slot])) refuse(j, slot, why);
 }
 
 static void judge_anti_affinity(const judging_t *j) {
     const Core__PodAntiAffinity *anti = anti_affinity_of(j->c);
     for (size_t i = 0; anti && i < anti->n_requiredduringschedulingignoredduringexecution; i++) {
         const Core__PodAffinityTerm *term = anti->requiredduringschedulingignoredduringexecution[i];
-        map_t domains = {0};
+        domains_t domains = domains_new(j, term->topologykey);
         count_term(j, term, &domains);
-        refuse_domains(j, &domains, or_empty(term->topologykey), PAIR_NO_ANTI_AFFINITY);
-        map_done(&domains);
+        refuse_domains(j, &domains, PAIR_NO_ANTI_AFFINITY);
     }
 }
 
@@ -178,10 +221,9 @@ static void judge_others_anti_affinity(const judging_t *j) {
             const Core__PodAffinityTerm *term =
                 anti->requiredduringschedulingignoredduringexecution[k];
             if (!term_means(j->arena, other, j->c, term)) continue;
-            map_t domains = {0};
-            count_class(j, other, or_empty(term->topologykey), &domains);
-            refuse_domains(j, &domains, or_empty(term->topologykey), PAIR_NO_OTHERS_ANTI_AFFINITY);
-            map_done(&domains);
+            domains_t domains = domains_new(j, term->topologykey);
+            count_class(other, false, &domains);
+            refuse_domains(j, &domains, PAIR_NO_OTHERS_ANTI_AFFINITY);
         }
     }
 }
@@ -193,40 +235,27 @@ static bool is_hard(const Core__TopologySpreadConstraint *rule) {
 }
 
 // Pods per domain, over the nodes that the pod might go to by its own node affinity.
-static void count_spread(const judging_t *j, const Core__TopologySpreadConstraint *rule,
-                         map_t *domains) {
-    const char *key = or_empty(rule->topologykey);
+static domains_t count_spread(const judging_t *j, const Core__TopologySpreadConstraint *rule) {
+    domains_t d = domains_new(j, rule->topologykey);
     bool honors = !streq(or_empty(rule->nodeaffinitypolicy), "Ignore");
-    for (uint32_t slot = 0; slot < j->s->slots_len; slot++) {
-        const char *domain = domain_of(j->s, slot, key);
-        if (domain && (!honors || sched_node_affinity_holds(j->s, j->c, slot)))
-            domain_add(domains, domain, 0);
-    }
+    for (uint32_t slot = 0; slot < j->s->slots_len; slot++)
+        if (d.of[slot] && (!honors || sched_node_affinity_holds(j->s, j->c, slot)))
+            domain_add(&d, d.of[slot], 0);
     size_t at = 0;
     uint64_t hash;
     void *value;
     while (imap_next(&j->s->classes, &at, &hash, &value))
         for (const sched_class_t *other = value; other; other = other->same_hash)
-            if (imap_len(&other->on_node) && spread_means(j->arena, j->c, other, rule)) {
-                map_t own = {0};
-                count_class(j, other, key, &own);
-                size_t i = 0;
-                const char *domain;
-                void *kept;
-                while (map_next(&own, &i, &domain, &kept))
-                    if (map_get(domains, domain))
-                        domain_add(domains, domain, domain_count(&own, domain));
-                map_done(&own);
-            }
+            if (imap_len(&other->on_node) && spread_means(j->arena, j->c, other, rule))
+                count_class(other, true, &d);
+    return d;
 }
 
-static size_t least(const map_t *domains, const Core__TopologySpreadConstraint *rule) {
-    if (rule->mindomains > 0 && map_len(domains) < (size_t)rule->mindomains) return 0;
-    size_t min = SIZE_MAX, at = 0;
-    const char *domain;
-    void *kept;
-    while (map_next(domains, &at, &domain, &kept))
-        if ((uintptr_t)kept - 1 < min) min = (uintptr_t)kept - 1;
+static size_t least(const domains_t *d, const Core__TopologySpreadConstraint *rule) {
+    if (rule->mindomains > 0 && d->there < (size_t)rule->mindomains) return 0;
+    size_t min = SIZE_MAX;
+    for (uint32_t i = 1; i <= d->len; i++)
+        if (d->kept[i] && d->kept[i] - 1 < min) min = d->kept[i] - 1;
     return min == SIZE_MAX ? 0 : min;
 }
 
@@ -235,18 +264,16 @@ static void judge_spread(const judging_t *j) {
     for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
         const Core__TopologySpreadConstraint *rule = spec->topologyspreadconstraints[i];
         if (!is_hard(rule)) continue;
-        map_t domains = {0};
-        count_spread(j, rule, &domains);
+        domains_t domains = count_spread(j, rule);
         size_t min = least(&domains, rule), self = spread_means(j->arena, j->c, j->c, rule);
         size_t max = (size_t)(rule->maxskew > 0 ? rule->maxskew : 1);
         for (uint32_t slot = 0; slot < j->s->slots_len; slot++) {
-            const char *domain = domain_of(j->s, slot, or_empty(rule->topologykey));
+            uint32_t domain = domains.of[slot];
             if (!domain)
                 refuse(j, slot, PAIR_NO_SPREAD_LABEL);
             else if (domain_count(&domains, domain) + self > min + max)
                 refuse(j, slot, PAIR_NO_SPREAD);
         }
-        map_done(&domains);
     }
 }
 
@@ -257,15 +284,12 @@ static void wish_terms(const judging_t *j, Core__WeightedPodAffinityTerm *const 
     for (size_t i = 0; i < len; i++) {
         const Core__PodAffinityTerm *term = terms[i]->podaffinityterm;
         if (!term) continue;
-        map_t domains = {0};
+        domains_t domains = domains_new(j, term->topologykey);
         count_term(j, term, &domains);
-        for (uint32_t slot = 0; slot < j->s->slots_len; slot++) {
-            const char *domain = domain_of(j->s, slot, or_empty(term->topologykey));
-            if (domain)
-                sums[slot] +=
-                    sign * (int64_t)terms[i]->weight * (int64_t)domain_count(&domains, domain);
-        }
-        map_done(&domains);
+        for (uint32_t slot = 0; slot < j->s->slots_len; slot++)
+            if (domains.of[slot])
+                sums[slot] += sign * (int64_t)terms[i]->weight *
+                              (int64_t)domain_count(&domains, domains.of[slot]);
     }
 }
 
@@ -274,13 +298,11 @@ static void wish_spread(const judging_t *j, int64_t *sums) {
     for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
         const Core__TopologySpreadConstraint *rule = spec->topologyspreadconstraints[i];
         if (is_hard(rule)) continue;
-        map_t domains = {0};
-        count_spread(j, rule, &domains);
+        domains_t domains = count_spread(j, rule);
         for (uint32_t slot = 0; slot < j->s->slots_len; slot++) {
-            const char *domain = domain_of(j->s, slot, or_empty(rule->topologykey));
+            uint32_t domain = domains.of[slot];
             sums[slot] -= domain ? (int64_t)domain_count(&domains, domain) : 1 << 20;
         }
-        map_done(&domains);
     }
 }
 
@@ -320,18 +342,18 @@ void sched_class_forget_pairs(sched_class_t *c) {
 }
 
 void sched_class_judge_pairs(sched_t *s, sched_class_t *c) {
+    if (s->topologies.len > TOPOLOGIES_MAX) sched_topologies_done(s);
     size_t size = s->slots_cap;
     c->pair_no = mem_resize(c->pair_no, size * sizeof *c->pair_no);
     c->pair_score = mem_resize(c->pair_score, size * sizeof *c->pair_score);
     memset(c->pair_no, 0, size * sizeof *c->pair_no);
     memset(c->pair_score, 0, size * sizeof *c->pair_score);
-    arena_t arena = {0};
-    judging_t j = {s, c, &arena};
+    judging_t j = {s, c, &s->judging};
     judge_spread(&j); // before affinity: the order of kube-scheduler's plugins decides what is said
     judge_affinity(&j);
     judge_anti_affinity(&j);
     judge_others_anti_affinity(&j);
-    int64_t *sums = ARENA_ARRAY(&arena, int64_t, size + 1);
+    int64_t *sums = ARENA_ARRAY(&s->judging, int64_t, size + 1);
     const Core__PodAffinity *affinity = affinity_of(c);
     const Core__PodAntiAffinity *anti = anti_affinity_of(c);
     if (affinity)
@@ -342,5 +364,5 @@ void sched_class_judge_pairs(sched_t *s, sched_class_t *c) {
                    anti->n_preferredduringschedulingignoredduringexecution, -1, sums);
     wish_spread(&j, sums);
     score_sums(&j, sums);
-    arena_done(&arena);
+    arena_clear(&s->judging);
 }

@@ -107,6 +107,14 @@ typedef struct {
     uint32_t pods_len;
 } sched_node_t;
 
+// A label that rules about other pods divide the nodes by. Its values have numbers, from 1.
+typedef struct {
+    char *key;
+    uint32_t *domain; // by slot: the number of the node's value; 0: it has none, or does not exist
+    uint32_t len;     // numbers given
+    uint64_t as_of;   // s->nodes_changed
+} sched_topology_t;
+
 struct sched {
     char *scheduler_name;
     sched_node_t *nodes;         // by slot
@@ -121,6 +129,10 @@ struct sched {
     int64_t *scored_cpu, *scored_memory; // used, with defaults
     char *resource_names[SCHED_RESOURCES_MAX];
     size_t resources_len;
+
+    uint64_t nodes_changed;             // counts slots and nodes that came, went or changed
+    arena_t judging;                    // of one judging of rules about other pods
+    VEC(sched_topology_t *) topologies; // in the order they were met
 
     map_t pods;                // key -> sched_pod_t
     VEC(sched_class_t *) anti; // classes whose pods keep others away
@@ -178,6 +190,8 @@ typedef struct {
 extern const sched_score_t sched_scores[];
 // What the class' own pods on a node take off what the node is worth to a shape.
 int32_t sched_own_pods_cost(const sched_class_t *c, uint32_t slot);
+// What its preferred rules about other pods add to it.
+int32_t sched_pairs_worth(const sched_class_t *c, uint32_t slot);
 
 // ---- classes
 // -------------------------------------------------------------------------------------- The class
@@ -199,6 +213,7 @@ bool node_term_matches(const Core__NodeSelectorTerm *term, const Core__Node *nod
 bool sched_class_keeps_away(const sched_class_t *c); // has required anti-affinity
 bool sched_class_has_rules(const sched_class_t *c);  // of its own about other pods
 void sched_class_forget_pairs(sched_class_t *c);
+void sched_topologies_done(sched_t *s);
 bool sched_class_has_pairs(const sched_t *s,
                            const sched_class_t *c);         // must be judged for each decision
 void sched_class_judge_pairs(sched_t *s, sched_class_t *c); // fills pair_no and pair_score

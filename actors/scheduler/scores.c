@@ -66,9 +66,13 @@ static int32_t score_pairs(const sched_t *s, const sched_class_t *c, uint32_t sl
     return c->pair_score ? c->pair_score[slot] : 0;
 }
 
-enum { SPREAD_WEIGHT = 2 };
+enum { SPREAD_WEIGHT = 2, PAIRS_WEIGHT = 2 };
 int32_t sched_own_pods_cost(const sched_class_t *c, uint32_t slot) {
     return SPREAD_WEIGHT * (SCHED_SCORE_MAX - score_spread(NULL, c, slot));
+}
+
+int32_t sched_pairs_worth(const sched_class_t *c, uint32_t slot) {
+    return PAIRS_WEIGHT * score_pairs(NULL, c, slot);
 }
 
 const sched_score_t sched_scores[] = {
@@ -77,6 +81,6 @@ const sched_score_t sched_scores[] = {
     {"TaintToleration", 3, score_taints},
     {"NodeAffinity", 2, score_affinity},
     {"PodTopologySpread", SPREAD_WEIGHT, score_spread},
-    {"InterPodAffinity", 2, score_pairs},
+    {"InterPodAffinity", PAIRS_WEIGHT, score_pairs},
     {0},
 };

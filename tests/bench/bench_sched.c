@@ -1,8 +1,9 @@
 // The scheduler's core alone, on 5,000 nodes, full filter and score set (TARGETS, "API server and
 // scheduler"):
 //
-//     build/release/bin/bench_sched [NODES [PODS [TEMPLATES]]]
+//     build/release/bin/bench_sched [NODES [PODS [TEMPLATES [spread|apart]]]]
 //
+// spread: pods of a template are spread over zones (maxSkew 1); apart: no two on a node.
 // Pods come as objects of so many templates, in turn; each is classed, placed and confirmed. Prints
 // pods per second. Not a test: it judges nothing.
 #include "actors/scheduler/sched_core.h"
@@ -50,6 +51,45 @@ static void request(arena_t *arena, Core__Container *c, const char *key, const c
     r->requests[r->n_requests++]->value = quantity(arena, amount);
 }
 
+static Meta__LabelSelector *of_template(arena_t *arena, int template) {
+    Meta__LabelSelector *selector =
+        MSG_NEW(arena, Meta__LabelSelector, meta__label_selector__descriptor);
+    selector->matchlabels = ARENA_NEW(arena, Meta__LabelSelector__MatchLabelsEntry *);
+    selector->n_matchlabels = 1;
+    selector->matchlabels[0] = MSG_NEW(arena, Meta__LabelSelector__MatchLabelsEntry,
+                                       meta__label_selector__match_labels_entry__descriptor);
+    selector->matchlabels[0]->key = "app";
+    selector->matchlabels[0]->value = arena_printf(arena, "app-%d", template);
+    return selector;
+}
+
+static void spread(arena_t *arena, Core__PodSpec *spec, int template) {
+    Core__TopologySpreadConstraint *rule = MSG_NEW(arena, Core__TopologySpreadConstraint,
+                                                   core__topology_spread_constraint__descriptor);
+    rule->maxskew = 1;
+    rule->topologykey = "topology.kubernetes.io/zone";
+    rule->whenunsatisfiable = "DoNotSchedule";
+    rule->labelselector = of_template(arena, template);
+    spec->topologyspreadconstraints = ARENA_NEW(arena, Core__TopologySpreadConstraint *);
+    spec->topologyspreadconstraints[0] = rule;
+    spec->n_topologyspreadconstraints = 1;
+}
+
+static void keep_apart(arena_t *arena, Core__PodSpec *spec, int template) {
+    Core__PodAffinityTerm *term =
+        MSG_NEW(arena, Core__PodAffinityTerm, core__pod_affinity_term__descriptor);
+    term->topologykey = "kubernetes.io/hostname";
+    term->labelselector = of_template(arena, template);
+    Core__PodAntiAffinity *anti =
+        MSG_NEW(arena, Core__PodAntiAffinity, core__pod_anti_affinity__descriptor);
+    anti->requiredduringschedulingignoredduringexecution =
+        ARENA_NEW(arena, Core__PodAffinityTerm *);
+    anti->requiredduringschedulingignoredduringexecution[0] = term;
+    anti->n_requiredduringschedulingignoredduringexecution = 1;
+    spec->affinity = MSG_NEW(arena, Core__Affinity, core__affinity__descriptor);
+    spec->affinity->podantiaffinity = anti;
+}
+
 static Core__Pod *make_pod(arena_t *arena, int i, int template) {
     Core__Pod *pod = MSG_NEW(arena, Core__Pod, core__pod__descriptor);
     pod->metadata = MSG_NEW(arena, Meta__ObjectMeta, meta__object_meta__descriptor);
@@ -83,6 +123,7 @@ int main(int argc, char **argv) {
     int nodes = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 5000;
     int pods = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 150 * 1000;
     int templates = argc > 3 ? (int)strtol(argv[3], NULL, 10) : 10;
+    const char *rule = argc > 4 ? argv[4] : "";
     sched_t *s = sched_new(NULL);
     arena_t arena = {0};
     for (int i = 0; i < nodes; i++) {
@@ -92,7 +133,11 @@ int main(int argc, char **argv) {
     // What is measured begins with a pod as an object and ends with its confirmed place.
     Core__Pod **made = malloc((size_t)pods * sizeof *made);
     arena_t pod_arena = {0};
-    for (int i = 0; i < pods; i++) made[i] = make_pod(&pod_arena, i, i % templates);
+    for (int i = 0; i < pods; i++) {
+        made[i] = make_pod(&pod_arena, i, i % templates);
+        if (streq(rule, "spread")) spread(&pod_arena, made[i]->spec, i % templates);
+        if (streq(rule, "apart")) keep_apart(&pod_arena, made[i]->spec, i % templates);
+    }
     int64_t start_us = clock_monotonic_us();
     size_t bound = 0, failed = 0;
     for (int i = 0; i < pods; i += BATCH) {
