@@ -34,6 +34,12 @@ static void terminal_make_raw(void) {
     atexit(terminal_restore);
 }
 
+bool ctl_wants_terminal(const ctl_t *ctl) {
+    if (!ctl->o.tty || isatty(STDIN_FILENO)) return ctl->o.tty;
+    fprintf(stderr, "Unable to use a TTY - input is not a terminal or the right kind of file\n");
+    return false;
+}
+
 static bool terminal_size(uint32_t *columns, uint32_t *rows) {
     struct winsize size;
     if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col) return false;
@@ -179,12 +185,7 @@ static int run(ctl_t *ctl, bool attach) {
         request.n_command = command->len - skip;
     }
     request.stdin = ctl->o.stdin_;
-    request.tty = ctl->o.tty;
-    if (request.tty && !isatty(STDIN_FILENO)) {
-        fprintf(stderr,
-                "Unable to use a TTY - input is not a terminal or the right kind of file\n");
-        request.tty = false;
-    }
+    request.tty = ctl_wants_terminal(ctl);
     if (request.tty) terminal_size(&request.columns, &request.rows);
     return ctl_join(ctl, &request, false, NULL);
 }

@@ -107,6 +107,8 @@ static int run_pod(ctl_t *ctl, const char *name) {
     if (ctl->o.rm && !attaches) return refuse("--rm should only be used for attached containers");
     if (ctl->o.tty && !ctl->o.stdin_)
         return refuse("-i/--stdin is required for containers with -t/--tty=true");
+    // A container's terminal knows no end of input: from a pipe its command would wait for ever.
+    ctl->o.tty = ctl_wants_terminal(ctl);
     Core__Pod *pod = make_pod(&ctl->arena, name, &ctl->o, &ctl->rest, &why);
     if (!pod) return refuse("%s", why.text);
     ProtobufCMessage *made;

@@ -92,6 +92,7 @@ bool parse_duration_ms(const char *text, int64_t *ret_ms); // "5s", "1m30s", "0"
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *ret_value);
 
 // ---- sessions ----------------------------------------------------------------------------------
+bool ctl_wants_terminal(const ctl_t *ctl); // -t; without a terminal says so, and is false
 // Joins our standard streams with what `request` opens in a pod, until either ends or somebody
 // interrupts. Returns the exit code: the command's own, or 128 + a signal's number. Quiet: why it
 // failed is not said. *ret_printed (may be NULL) becomes true when there was any output.

@@ -90,6 +90,7 @@ says "run -i ends with the command's code, its output is whole" 7 '^out' ctl run
 out=$( (read -rt 2 <> <(:); printf 'echo hi $((6*7)); tty; exit 3\n'; read -rt 2 <> <(:)) | script -qec "nsenter -t ${INIT_PID[m1]} -m -u -i -n -p $BIN/troupectl --socket $WORK/m1/run/troupe.sock run -it --rm box --image=busybox --restart=Never -- sh" /dev/null 2>&1; echo "code ${PIPESTATUS[1]}")
 check_text "run -it --rm has a terminal, and its shell's code" 'hi 42.*/dev/pts/0.*code 3' "$(tr '\r\n' '  ' <<< "$out")"
 says "what was run with --rm is gone" 1 'NotFound' ctl get pod box
+check_text "run -it from a pipe does without the terminal, and ends" '^Unable to use a TTY.*:code 4$' "$(printf 'exit 4\n' | ctl run box --image=busybox --restart=Never -it --rm -- sh 2>&1 | tr '\n' ':'; echo "code ${PIPESTATUS[1]}")"
 cat > "$WORK/echo.yaml" <<'Y'
 apiVersion: v1
 kind: Pod
