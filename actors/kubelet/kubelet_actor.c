@@ -477,9 +477,11 @@ static void on_change(actor_t *me, const message_t *msg, const void *body) {
     kubelet_t *self = actor_state(me);
     const Node__ContainerChange *change = body;
     const entry_t *e = map_get(&self->owners, change->id);
-    if (e && e->spawned) actor_tell(me, e->address, &change->base);
+    Node__ContainerChange news = *change;
+    news.stdout = news.stderr = (ProtobufCBinaryData){0}; // for streams only
+    if (e && e->spawned) actor_tell(me, e->address, &news.base);
     if (change->what == NODE__CONTAINER_CHANGE__WHAT__DELETED)
-        kubelet_stream_container_ended(me, change->id);
+        kubelet_stream_container_ended(me, change);
 }
 
 // ---- the node ---------------------------------------------------------------------------------

@@ -4,6 +4,12 @@
 //     found ─► Attach ─► connect ─► upgrade ─► streams error, stdin, stdout, stderr, resize
 //           ─► … ─► data on the error stream (how it ended), or the connection's end
 //
+// The runtime may end the session before it has read all that the container wrote: then the rest
+// comes with the news that the container's task is deleted (outputs.h), and is said before the end.
+//
+//     the session is over ─► does the task run? ─yes─► end
+//                                               ─no──► wait for that news ─► the rest ─► end
+//
 // Ending stdin's stream ends the container's input when it is to have one session only (stdinOnce).
 #include "actors/kubelet/kubelet_stream.h"
 #include "cri/containerd_tasks.pb-c.h"
@@ -12,6 +18,11 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+enum {
+    UNREAD_CHUNK_BYTES = 32 << 10,
+    UNREAD_WAIT_MS =
+        10 * 1000, // for the news of the end; the shim may take two seconds, and is busy
+};
 #define PROTOCOL "v4.channel.k8s.io"
 // Streams of a client have odd numbers; those that are not wanted leave a gap.
 enum {
@@ -52,8 +63,56 @@ static err_t begin(actor_t *me, stream_t *s, const char *url, why_t *why) {
     return connection_begin(me, &s->link, (uint16_t)port, why);
 }
 
+// ---- its end -----------------------------------------------------------------------------------
+// As credit allows; at its end the stream ends.
+static void say_unread(actor_t *me, stream_t *s) {
+    static const Api__ExecOutput__Channel channels[OUTPUTS] = {API__EXEC_OUTPUT__CHANNEL__STDOUT,
+                                                               API__EXEC_OUTPUT__CHANNEL__STDERR};
+    for (int i = 0; i < OUTPUTS; i++) {
+        text_t *unread = &s->unread[i];
+        while (unread->len) {
+            if (actor_stream_credit(me, s->handle) == 0) return;
+            size_t len = unread->len < UNREAD_CHUNK_BYTES ? unread->len : UNREAD_CHUNK_BYTES;
+            stream_say(me, s, channels[i], unread->at, len, 0, "");
+            memmove(unread->at, unread->at + len, unread->len - len + 1);
+            unread->len -= len;
+        }
+    }
+    stream_end(me, s, ERR_OK, NULL);
+}
+
+static void session_over(actor_t *me, stream_t *s) {
+    s->is_over = true;
+    connection_close(me, &s->link);
+    if (s->exited) {
+        say_unread(me, s);
+        return;
+    }
+    actor_timer(me, stream_tag(s, STEP_LINGER), UNREAD_WAIT_MS);
+    Containerd__GetRequest request = {.base.descriptor = &containerd__get_request__descriptor,
+                                      .container_id = s->id};
+    stream_ask(me, s, STEP_TASK, &request.base, KUBELET_LOOK_TIMEOUT_MS);
+}
+
+static void attach_deleted(actor_t *me, stream_t *s, const Node__ContainerChange *change) {
+    s->exited = true;
+    text_addn(&s->unread[OUTPUT_STDOUT], (const char *)change->stdout.data, change->stdout.len);
+    text_addn(&s->unread[OUTPUT_STDERR], (const char *)change->stderr.data, change->stderr.len);
+    if (s->is_over) say_unread(me, s);
+}
+
+static void attach_timer(actor_t *me, stream_t *s, stream_step_t step) {
+    if (step == STEP_LINGER && !s->exited) stream_end(me, s, ERR_OK, NULL);
+}
+
+static void heard_task(actor_t *me, stream_t *s, const Containerd__GetResponse *body) {
+    bool runs = body->process && body->process->status == CONTAINERD__STATUS__RUNNING;
+    if (runs && !s->exited) stream_end(me, s, ERR_OK, NULL);
+}
+
 static void attach_heard(actor_t *me, stream_t *s, stream_step_t step, const void *body) {
     why_t why;
+    if (step == STEP_TASK) heard_task(me, s, body);
     if (step != STEP_ATTACH) return; // resized
     err_t err = begin(me, s, ((const Cri__AttachResponse *)body)->url, &why);
     if (err) stream_end(me, s, err, why.text);
@@ -61,7 +120,7 @@ static void attach_heard(actor_t *me, stream_t *s, stream_step_t step, const voi
 
 static void attach_failed(actor_t *me, stream_t *s, stream_step_t step, err_t err,
                           const char *why) {
-    if (step != STEP_RESIZE) stream_end(me, s, err, why);
+    if (step != STEP_RESIZE && step != STEP_TASK) stream_end(me, s, err, why);
 }
 
 static void resize(actor_t *me, stream_t *s) {
@@ -131,6 +190,7 @@ static bool hear_all(actor_t *me, stream_t *s, err_t *ret_err, why_t *why) {
 }
 
 static void pump(actor_t *me, stream_t *s) {
+    if (s->is_over) return;
     connection_t *c = &s->link;
     why_t why = {0};
     err_t err = ERR_OK;
@@ -141,7 +201,10 @@ static void pump(actor_t *me, stream_t *s) {
         if (got > 0) goes_on = hear_all(me, s, &err, &why);
     }
     c->is_held = got > 0;
-    if (!goes_on || got < 0 || !connection_pump(me, c)) stream_end(me, s, err, why.text);
+    if (err)
+        stream_end(me, s, err, why.text);
+    else if (!goes_on || got < 0 || !connection_pump(me, c))
+        session_over(me, s);
 }
 
 static void attach_input(actor_t *me, stream_t *s) {
@@ -152,11 +215,15 @@ static void attach_input(actor_t *me, stream_t *s) {
 
 static void attach_fd(actor_t *me, stream_t *s, int fd, uint32_t events) { pump(me, s); }
 static void attach_credit(actor_t *me, stream_t *s) {
-    if (s->link.fd >= 0) pump(me, s);
+    if (s->link.fd >= 0)
+        pump(me, s);
+    else if (s->is_over && s->exited)
+        say_unread(me, s);
 }
 
 static void attach_done(actor_t *me, stream_t *s) {
     connection_close(me, &s->link);
+    for (int i = 0; i < OUTPUTS; i++) text_done(&s->unread[i]);
     free(s->argv_json);
 }
 
@@ -166,7 +233,9 @@ const stream_kind_t stream_attach = {
     .heard = attach_heard,
     .failed = attach_failed,
     .fd = attach_fd,
+    .timer = attach_timer,
     .input = attach_input,
     .credit = attach_credit,
+    .deleted = attach_deleted,
     .done = attach_done,
 };

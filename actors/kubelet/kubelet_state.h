@@ -128,5 +128,5 @@ bool kubelet_stream_answer(actor_t *me, const message_t *msg,
 bool kubelet_stream_failure(actor_t *me, const message_t *msg, err_t err, const char *why);
 bool kubelet_stream_timer(actor_t *me, uint64_t tag);
 void kubelet_stream_fd(actor_t *me, int fd, uint32_t events);
-void kubelet_stream_container_ended(actor_t *me, const char *id);
+void kubelet_stream_container_ended(actor_t *me, const Node__ContainerChange *deleted);
 void kubelet_streams_end(actor_t *me);

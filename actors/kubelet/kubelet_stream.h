@@ -3,6 +3,7 @@
 #pragma once
 #include "actors/kubelet/kubelet_state.h"
 #include "actors/kubelet/logs.h"
+#include "actors/kubelet/outputs.h"
 #include "cri/cri.pb-c.h"
 #include "troupe/api.pb-c.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     void (*fd)(actor_t *me, stream_t *s, int fd, uint32_t events);
     void (*input)(actor_t *me, stream_t *s); // more in `rest`, or in_ended, or resized
     void (*credit)(actor_t *me, stream_t *s);
+    void (*deleted)(actor_t *me, stream_t *s, const Node__ContainerChange *change); // its container
     void (*gone)(actor_t *me, stream_t *s); // nobody listens; NULL: it is freed
     void (*done)(actor_t *me, stream_t *s); // closes and removes what it had
 } stream_kind_t;
@@ -70,6 +72,9 @@ struct stream {
     int in, out, err; // our ends of the fifos; -1: closed
     int exit_code;
     connection_t link; // attach, forward
+    // attach
+    bool is_over; // the session with the runtime; what may still come is `unread`
+    text_t unread[OUTPUTS];
     uint16_t port;
 };
 

@@ -419,12 +419,16 @@ void kubelet_on_stream_gone(actor_t *me, const message_t *msg, const void *body)
         stream_free(me, s);
 }
 
-// A container ended: who follows its log gets the rest, then the end.
-void kubelet_stream_container_ended(actor_t *me, const char *id) {
+// A container ended: who follows its log, or has joined it, gets the rest, then the end.
+void kubelet_stream_container_ended(actor_t *me, const Node__ContainerChange *deleted) {
     kubelet_t *self = actor_state(me);
     for (size_t i = self->streams.len; i-- > 0;) {
         stream_t *s = self->streams.at[i];
-        if (s->kind || !s->id || !streq(s->id, id)) continue;
+        if (!s->id || !streq(s->id, deleted->id)) continue;
+        if (s->kind) {
+            if (s->kind->deleted) s->kind->deleted(me, s, deleted);
+            continue;
+        }
         s->ended = true;
         if (s->file >= 0) pump_log(me, s);
     }

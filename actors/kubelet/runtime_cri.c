@@ -5,6 +5,7 @@
 // containerd itself: found running and adopted, or started; started again when it dies.
 #include "actors/kubelet/containerd.h"
 #include "actors/kubelet/host.h"
+#include "actors/kubelet/outputs.h"
 #include "actors/kubelet/probe.h"
 #include "actors/kubelet/registry.h"
 #include "cri/containerd_containers.pb-c.h"
@@ -14,11 +15,13 @@
 #include "cri/cri.pb-c.h"
 #include "cri/google.pb-c.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/map.h"
 #include "runtime/base/vec.h"
 #include "runtime/io/grpc.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
@@ -111,6 +114,14 @@ typedef struct {
     blob_t *request; // while it waits for its turn
 } call_t;
 
+// A deleted container whose output has a rest: its log is asked for, then the end is told.
+typedef struct {
+    actor_t *me;
+    char *id;
+    uint32_t exit_code;
+    text_t rest[OUTPUTS];
+} deleted_t;
+
 typedef struct {
     probe_t probe;
     caller_t *caller;
@@ -132,6 +143,9 @@ typedef struct {
     imap_t calls;  // call_t by address: under way
     imap_t probes; // probing_t by fd
     uint64_t probe_next;
+    outputs_t outputs;
+    char *state_dir;          // containerd's
+    imap_t deleted;           // deleted_t by address
     Node__RuntimeState state; // as last told; strings owned
     char *name, *version, *message, *range;
     uint64_t session;
@@ -167,6 +181,71 @@ static void tell_change(actor_t *me, Node__ContainerChange__What what, const cha
     actor_tell(me, self->kubelet, &change.base);
 }
 
+// ---- the rest of a container's output ---------------------------------------------------------
+static void deleted_free(deleted_t *d) {
+    for (int i = 0; i < OUTPUTS; i++) text_done(&d->rest[i]);
+    free(d->id);
+    free(d);
+}
+
+static void append_to_log(actor_t *me, const deleted_t *d, const char *path) {
+    static const char *const names[OUTPUTS] = {"stdout", "stderr"};
+    char seconds[TIME_TEXT_MAX];
+    int64_t now_ms = actor_wall_ms(me);
+    clock_rfc3339(now_ms, seconds);
+    const char *time = arena_printf(actor_arena(me), "%.19s.%03dZ", seconds, (int)(now_ms % 1000));
+    text_t lines = TEXT_HEAP;
+    for (int i = 0; i < OUTPUTS; i++) outputs_log_lines(names[i], &d->rest[i], time, &lines);
+    int fd = is_empty(path) ? -1 : open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0 || write(fd, lines.at, lines.len) != (ssize_t)lines.len)
+        log_warn(actor_address(me), "the end of the log of container %s is lost", d->id);
+    close_fdp(&fd);
+    text_done(&lines);
+}
+
+static void on_deleted_status(void *arg, const grpc_result_t *result) {
+    deleted_t *d = arg;
+    actor_t *me = d->me;
+    runtime_t *self = actor_state(me);
+    void *unpacked;
+    const char *path = NULL;
+    if (!result->err && !msg_unpack(actor_arena(me), &cri__container_status_response__descriptor,
+                                    result->body, &unpacked, NULL)) {
+        const Cri__ContainerStatus *status =
+            ((const Cri__ContainerStatusResponse *)unpacked)->status;
+        if (status) path = status->log_path;
+    }
+    append_to_log(me, d, path);
+    Node__ContainerChange change = {
+        .base.descriptor = &node__container_change__descriptor,
+        .what = NODE__CONTAINER_CHANGE__WHAT__DELETED,
+        .id = d->id,
+        .exit_code = (int32_t)d->exit_code,
+        .stdout = {d->rest[OUTPUT_STDOUT].len, (uint8_t *)d->rest[OUTPUT_STDOUT].at},
+        .stderr = {d->rest[OUTPUT_STDERR].len, (uint8_t *)d->rest[OUTPUT_STDERR].at}};
+    actor_tell(me, self->kubelet, &change.base);
+    imap_remove(&self->deleted, (uint64_t)(uintptr_t)d);
+    deleted_free(d);
+}
+
+static void on_task_deleted(actor_t *me, const char *id, uint32_t exit_code) {
+    runtime_t *self = actor_state(me);
+    deleted_t *d = NEW(deleted_t);
+    *d = (deleted_t){.me = me, .exit_code = exit_code, .rest = {TEXT_HEAP, TEXT_HEAP}};
+    if (!outputs_take(&self->outputs, id, d->rest)) {
+        tell_change(me, NODE__CONTAINER_CHANGE__WHAT__DELETED, id, exit_code);
+        deleted_free(d);
+        return;
+    }
+    d->id = str_dup(id);
+    imap_put(&self->deleted, (uint64_t)(uintptr_t)d, d);
+    Cri__ContainerStatusRequest request = {.base.descriptor =
+                                               &cri__container_status_request__descriptor,
+                                           .container_id = d->id};
+    (void)grpc_call(self->grpc, "/runtime.v1.RuntimeService/ContainerStatus", &request.base,
+                    CALL_TIMEOUT_MS, on_deleted_status, d);
+}
+
 // ---- containerd's events ----------------------------------------------------------------------
 static void on_event(void *arg, bytes_t packed) {
     actor_t *me = arg;
@@ -181,15 +260,15 @@ static void on_event(void *arg, bytes_t packed) {
         !msg_unpack(arena, &containerd__task_exit__descriptor, value, &unpacked, NULL)) {
         const Containerd__TaskExit *exit = unpacked;
         // An exec inside a container has an id of its own.
-        if (streq(exit->id, exit->container_id))
-            tell_change(me, NODE__CONTAINER_CHANGE__WHAT__EXITED, exit->container_id,
-                        exit->exit_status);
+        if (!streq(exit->id, exit->container_id)) return;
+        outputs_widen(&((runtime_t *)actor_state(me))->outputs, exit->container_id);
+        tell_change(me, NODE__CONTAINER_CHANGE__WHAT__EXITED, exit->container_id,
+                    exit->exit_status);
     } else if (streq(topic, "/tasks/delete") &&
                !msg_unpack(arena, &containerd__task_delete__descriptor, value, &unpacked, NULL)) {
         const Containerd__TaskDelete *gone = unpacked;
         if (is_empty(gone->id) || streq(gone->id, gone->container_id))
-            tell_change(me, NODE__CONTAINER_CHANGE__WHAT__DELETED, gone->container_id,
-                        gone->exit_status);
+            on_task_deleted(me, gone->container_id, gone->exit_status);
     } else if (streq(topic, "/tasks/oom") &&
                !msg_unpack(arena, &containerd__task_oom__descriptor, value, &unpacked, NULL)) {
         tell_change(me, NODE__CONTAINER_CHANGE__WHAT__OUT_OF_MEMORY,
@@ -315,6 +394,7 @@ static void loop_connection(void *arg, bool connected) {
     // Subscribe first: what changes from here on is told, what was before is found by looking.
     subscribe(me);
     ask_version(me);
+    outputs_open_all(&self->outputs, self->state_dir);
 }
 
 // ---- calls of others --------------------------------------------------------------------------
@@ -351,6 +431,23 @@ static void on_answer(void *arg, const grpc_result_t *result) {
     }
 }
 
+// The second reading end of a container's output lives from before its start until it is removed.
+static void mind_outputs(actor_t *me, const route_t *route, bytes_t request) {
+    runtime_t *self = actor_state(me);
+    arena_t *arena = actor_arena(me);
+    void *unpacked;
+    bool starts = route->request == &cri__start_container_request__descriptor,
+         removes = route->request == &cri__remove_container_request__descriptor;
+    if ((!starts && !removes) || msg_unpack(arena, route->request, request, &unpacked, NULL))
+        return;
+    if (starts)
+        outputs_open(&self->outputs, self->state_dir,
+                     ((const Cri__StartContainerRequest *)unpacked)->container_id);
+    else
+        outputs_close(&self->outputs,
+                      ((const Cri__RemoveContainerRequest *)unpacked)->container_id);
+}
+
 static void begin(actor_t *me, call_t *call) {
     runtime_t *self = actor_state(me);
     int64_t deadline_ms = caller_deadline_ms(call->caller);
@@ -358,6 +455,7 @@ static void begin(actor_t *me, call_t *call) {
     self->running[call->route->class]++;
     imap_put(&self->calls, (uint64_t)(uintptr_t)call, call);
     blob_t *request = x_steal(&call->request);
+    mind_outputs(me, call->route, blob_bytes(request));
     (void)grpc_send(self->grpc, call->route->path, blob_bytes(request),
                     timeout_ms < 1 ? 1 : timeout_ms, NULL, on_answer, call);
     blob_unref(&request);
@@ -621,6 +719,9 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     self->start_delay_ms = START_DELAY_FIRST_MS;
     self->status_delay_ms = STATUS_SOON_MS;
     self->kubelet = str_printf("kubelet/%s", actor_name(me));
+    self->state_dir = is_empty(self->args->socket)
+                          ? str_printf("%s/containerd", self->args->run_dir)
+                          : str_dup("/run/containerd");
     if (is_empty(self->args->socket)) {
         err_t err = start_own(me, why);
         if (err) return err;
@@ -643,6 +744,11 @@ static void stop(actor_t *me) {
         call_done(&call);
     }
     imap_done(&self->calls);
+    at = 0;
+    while (imap_next(&self->deleted, &at, &key, &value)) deleted_free(value);
+    imap_done(&self->deleted);
+    outputs_done(&self->outputs);
+    free(self->state_dir);
     for (int class = 0; class < CALL_CLASSES; class ++) {
         for (size_t i = 0; i < self->queue[class].len; i++) call_done(&self->queue[class].at[i]);
         vec_done(&self->queue[class]);

@@ -87,6 +87,13 @@ ROWS
 check_text "run -i passes input on and ends with it" '^got one.got two.eof.pod "box" deleted.$' \
     "$(printf 'one\ntwo\n' | ctl run box --image=busybox --restart=Never -i --rm -- sh -c 'while read x; do echo got $x; done; echo eof' 2>&1 | tr '\n' '.')"
 says "run -i ends with the command's code, its output is whole" 7 '^out' ctl run box --image=busybox --restart=Never -i --rm -- sh -c 'echo out; exit 7'
+# Eight at once that end as soon as they have written: containerd 1.6 closes their output unread.
+session() { ctl run "tail-$1" --image=busybox --restart=Never -i -- sh -c 'sleep 2; seq 1 20000' < /dev/null 2> /dev/null | (read -rt 4 <> <(:); md5sum); }
+whole=$(seq 1 20000 | md5sum)
+sessions=(); for i in 1 2 3 4 5 6 7 8; do session $i > "$WORK/tail-$i" & sessions+=($!); done; wait "${sessions[@]}"
+check_text "a slow reader of run -i gets the whole output" '^8$' "$(cat "$WORK"/tail-? | grep -cFx -- "$whole")"
+check_text "and so does the log" '^8$' "$(for i in 1 2 3 4 5 6 7 8; do ctl logs "tail-$i" | md5sum; done | grep -cFx -- "$whole")"
+ctl delete pod tail-{1,2,3,4,5,6,7,8} --now > /dev/null
 out=$( (read -rt 2 <> <(:); printf 'echo hi $((6*7)); tty; exit 3\n'; read -rt 2 <> <(:)) | script -qec "nsenter -t ${INIT_PID[m1]} -m -u -i -n -p $BIN/troupectl --socket $WORK/m1/run/troupe.sock run -it --rm box --image=busybox --restart=Never -- sh" /dev/null 2>&1; echo "code ${PIPESTATUS[1]}")
 check_text "run -it --rm has a terminal, and its shell's code" 'hi 42.*/dev/pts/0.*code 3' "$(tr '\r\n' '  ' <<< "$out")"
 says "what was run with --rm is gone" 1 'NotFound' ctl get pod box
