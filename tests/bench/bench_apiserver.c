@@ -1,6 +1,7 @@
 // bench_apiserver - the API server on the real store of this disk, driven by an actor of the same
 // process: creates, reads, lists, and changes told to many watchers. Prints rates, latencies and
-// the CPU that the API server itself spent per request.
+// the CPU that the API server itself spent per request. Reads and updates come a second time at
+// half the rate they reached, each at its appointed moment: its latency counts from that moment.
 //
 //     build/release/bin/bench_apiserver [PODS] [AT ONCE] [WATCHERS]      default 10,000, 64, 100
 #include "actors/apiserver/apiserver_actor.h"
@@ -13,13 +14,34 @@
 #include "runtime/base/log.h"
 #include "runtime/base/vec.h"
 #include "troupe/api.pb-c.h"
+#include <limits.h>
 #include <unistd.h>
 
-enum { LIST_ROUNDS = 10, PAGE = 500, TAG_WATCH = 1 << 30, TAG_INFO = 1 << 29 };
+enum {
+    LIST_ROUNDS = 10,
+    PAGE = 500,
+    TAG_WATCH = 1 << 30,
+    TAG_INFO = 1 << 29,
+    TIMER_BEGIN = 1,
+    TIMER_PACE
+};
 
-typedef enum { CREATE, GET, UPDATE, LIST_ALL, LIST_PAGE, WATCH, END } phase_t;
-static const char *const phase_names[] = {"create pods",    "get",         "update status",
-                                          "list every pod", "list of 500", "update, watched"};
+typedef enum {
+    CREATE,
+    GET,
+    GET_HALF,
+    UPDATE,
+    UPDATE_HALF,
+    LIST_ALL,
+    LIST_PAGE,
+    WATCH,
+    END
+} phase_t;
+static const char *const phase_names[] = {"create pods",    "get",
+                                          "  at half rate", "update status",
+                                          "  at half rate", "list every pod",
+                                          "list of 500",    "update, watched"};
+static bool is_paced(phase_t phase) { return phase == GET_HALF || phase == UPDATE_HALF; }
 
 typedef struct {
     long pods, at_once, watchers;
@@ -31,6 +53,7 @@ typedef struct {
     phase_t phase;
     long total, sent, answered, under_way;
     int64_t begun_us;
+    double rate; // a second, of the phase before
     int64_t *sent_us, *took_us;
     long events, opened;
     size_t bytes;
@@ -70,7 +93,8 @@ static Api__Resource resource(const char *name, const char *sub) {
 
 static void ask(actor_t *me, const ProtobufCMessage *body, long i) {
     bench_t *b = actor_state(me);
-    b->sent_us[i] = clock_monotonic_us();
+    b->sent_us[i] = is_paced(b->phase) ? b->begun_us + (int64_t)((double)i * 2e6 / b->rate)
+                                       : clock_monotonic_us();
     actor_ask(me, "apiserver", body, 60 * 1000, (uint64_t)i);
 }
 
@@ -89,7 +113,8 @@ static void send_write(actor_t *me, long i, bool is_update) {
 
 static void send_one(actor_t *me, long i) {
     bench_t *b = actor_state(me);
-    Api__Resource r = resource(b->phase == GET ? pod_name(actor_arena(me), i) : "", "");
+    Api__Resource r =
+        resource(b->phase == GET || b->phase == GET_HALF ? pod_name(actor_arena(me), i) : "", "");
     Api__Get get = API__GET__INIT;
     Api__List list = API__LIST__INIT;
     get.resource = list.resource = &r;
@@ -97,8 +122,10 @@ static void send_one(actor_t *me, long i) {
     switch (b->phase) {
     case CREATE: send_write(me, i, false); break;
     case UPDATE:
+    case UPDATE_HALF:
     case WATCH: send_write(me, i, true); break;
-    case GET: ask(me, &get.base, i); break;
+    case GET:
+    case GET_HALF: ask(me, &get.base, i); break;
     default: ask(me, &list.base, i); break;
     }
 }
@@ -124,10 +151,11 @@ static int order(const void *a, const void *b) {
 
 static void report(bench_t *b, uint64_t server_us) {
     double seconds = (double)(clock_monotonic_us() - b->begun_us) / 1e6;
+    b->rate = (double)b->total / seconds;
     qsort(b->took_us, (size_t)b->total, sizeof *b->took_us, order);
     printf("%-16s %7ld   %8.0f/s   p50 %8.2f ms   p99 %8.2f ms   server CPU %7.1f us each",
-           phase_names[b->phase], b->total, (double)b->total / seconds,
-           (double)b->took_us[b->total / 2] / 1e3, (double)b->took_us[b->total * 99 / 100] / 1e3,
+           phase_names[b->phase], b->total, b->rate, (double)b->took_us[b->total / 2] / 1e3,
+           (double)b->took_us[b->total * 99 / 100] / 1e3,
            (double)(server_us - b->server_us) / (double)b->total);
     if (b->bytes) printf("   %.1f MiB", (double)b->bytes / (1 << 20));
     if (b->events)
@@ -142,10 +170,23 @@ static bool is_over(const bench_t *b) {
     return b->answered == b->total && told;
 }
 
+// Paced: as many as are due by now, and the next ones in a millisecond.
+static long sent_by_now(actor_t *me) {
+    bench_t *b = actor_state(me);
+    double seconds = (double)(clock_monotonic_us() - b->begun_us) / 1e6;
+    long due = (long)(seconds * b->rate / 2) + 1;
+    if (due < b->total) actor_timer(me, TIMER_PACE, 1);
+    return due < b->total ? due : b->total;
+}
+
 static void go_on(actor_t *me) {
     bench_t *b = actor_state(me);
-    long window = b->phase == LIST_ALL || b->phase == LIST_PAGE ? 1 : b->args->at_once;
-    while (b->under_way < window && b->sent < b->total) {
+    bool paced = is_paced(b->phase);
+    long window = paced                                           ? LONG_MAX
+                  : b->phase == LIST_ALL || b->phase == LIST_PAGE ? 1
+                                                                  : b->args->at_once;
+    long until = paced ? sent_by_now(me) : b->total;
+    while (b->under_way < window && b->sent < until) {
         b->under_way++;
         send_one(me, b->sent++);
     }
@@ -222,10 +263,15 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     b->args = args;
     b->sent_us = mem_new((size_t)b->args->pods * sizeof *b->sent_us);
     b->took_us = mem_new((size_t)b->args->pods * sizeof *b->took_us);
-    actor_timer(me, 1, 2000); // the first objects are made meanwhile
+    actor_timer(me, TIMER_BEGIN, 2000); // the first objects are made meanwhile
     return ERR_OK;
 }
-static void on_timer(actor_t *me, uint64_t tag) { ask_server_time(me); }
+static void on_timer(actor_t *me, uint64_t tag) {
+    if (tag == TIMER_PACE)
+        go_on(me);
+    else
+        ask_server_time(me);
+}
 static void stop(actor_t *me) {
     bench_t *b = actor_state(me);
     free(b->sent_us);
