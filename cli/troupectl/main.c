@@ -20,7 +20,7 @@ static const verb_t verbs[] = {
      "troupectl get pod web -o jsonpath='{.status.podIP}'\ntroupectl get actors"},
     {"describe", "TYPE [NAME…] | TYPE/NAME…", "show all about an object, its events too",
      "selector all-namespaces", cmd_describe, "troupectl describe pod web"},
-    {"create", "-f FILE | deployment|namespace|configmap|… NAME",
+    {"create", "-f FILE | deployment|namespace NAME",
      "make objects from manifests, or by a short form",
      "filename recursive output dry-run image replicas port", cmd_create,
      "troupectl create -f pod.yaml\ntroupectl create deployment web --image=nginx "
