@@ -290,32 +290,33 @@ Test(parent, wrong_files_are_refused_before_anything_starts)
     ASSERT_NO_LEAKS();
 }
 
+// A cluster of a sitter that is told to behave so.
+static stand_t stand_with(const char *topology, const char *sitter) {
+    stand_t s = stand_new(topology);
+    CLEANUP(free_charp) char *component = str_printf("%s/sitter.yaml", s.etc);
+    write_file(component, sitter);
+    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    return s;
+}
+
 Test(parent, a_failed_assert_is_survived_with_growing_delays)
 {
-    stand_t s = stand_new(ONE);
-    CLEANUP(free_charp) char *component = str_printf("%s/sitter.yaml", s.etc);
-    write_file(component, "kind: Sitter\nabortSoon: true\n");
-    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    stand_t s = stand_with(ONE, "kind: Sitter\nabortSoon: true\n");
     WAIT_UNTIL(log_says(&s, "process one: killed by signal 6 (Aborted)"));
     WAIT_UNTIL(log_says(&s, "starts again in 50 ms"));
     WAIT_UNTIL(log_says(&s, "starts again in 100 ms"));
     cr_assert_eq(troupe(&s, "down", false, NULL), 0);
     stand_done(&s);
-    free_charp(&component);
     ASSERT_NO_LEAKS();
 }
 
 Test(parent, a_call_that_never_returns_costs_its_process_a_restart)
 {
-    stand_t s = stand_new(ONE "  hangAfter: 200ms\n");
-    CLEANUP(free_charp) char *component = str_printf("%s/sitter.yaml", s.etc);
-    write_file(component, "kind: Sitter\nhangSoon: true\n");
-    cr_assert_eq(troupe(&s, "run", true, NULL), 0);
+    stand_t s = stand_with(ONE "  hangAfter: 200ms\n", "kind: Sitter\nhangSoon: true\n");
     WAIT_UNTIL(log_says(&s, "killed by signal 9 (Killed): hung: a call of sitter has not returned "
                             "for 200 ms; starts again"));
     cr_assert_eq(troupe(&s, "down", false, NULL), 0);
     stand_done(&s);
-    free_charp(&component);
     ASSERT_NO_LEAKS();
 }
 
