@@ -10,16 +10,20 @@
 #                     ten days cover all)
 #   MATRIX_ONLY=REGEX only those cells, "scheduler pause rolling"; then all of them
 #   MATRIX_SECONDS=N  no new cell after that long (80 with a share, else no limit)
-#   MATRIX_TABLE=FILE the results as Markdown     MATRIX_DIR=DIR  a log of each cell (build/matrix)
+#   MATRIX_DIR=DIR    log and result of each cell (build/matrix); results of earlier runs stay
+#   MATRIX_TABLE=FILE all results in MATRIX_DIR as Markdown
 . "$(dirname "$0")/masters.sh"
 ONLY=${MATRIX_ONLY:-} SHARE=${MATRIX_SHARE:-10} SEED=${MATRIX_SEED:-$(($(date +%s) / 86400))}
 [ -n "$ONLY" ] && SHARE=1
 LIMIT_S=${MATRIX_SECONDS:-$([ "$SHARE" = 1 ] && echo 100000 || echo 80)}
-DIR=${MATRIX_DIR:-$here/build/matrix} FOR_S=1 RECOVER_MAX_S=45
+DIR=${MATRIX_DIR:-$here/build/matrix} FOR_S=1
+# To be steady again: a node's notice, eviction and a rolling update on a slow machine. An order to the runtime
+# that a fault swallowed is given again when its deadline is over: two minutes for the start of a sandbox.
+recover_max_s() { case "$1 $2" in kubelet\ partition | kubelet\ reorder | runtime\ partition | runtime\ reorder | pod\ partition | pod\ reorder) echo 180 ;; *) echo 60 ;; esac; }
 MASTER_ACTORS=(disk store apiserver informers controllers scheduler chaos link) NODE_ACTORS=(kubelet runtime pod proxy) HOST_KINDS=(master worker)
 ACTORS=("${MASTER_ACTORS[@]}" "${NODE_ACTORS[@]}" "${HOST_KINDS[@]}")
 FAULTS=(kill pause partition delay duplicate reorder disk-slow cpu) SITUATIONS=(idle rolling failover)
-mkdir -p "$DIR"; rm -f "$DIR"/*.log
+mkdir -p "$DIR"
 
 # ---- which cells ------------------------------------------------------------------------------------------
 # Shuffled once and for all: share S of N is every Nth from the Sth on. In each share the seed shuffles again.
@@ -125,7 +129,7 @@ apply() { # ACTOR FAULT
     local was id flags=()
     case "$1 $2" in
     master\ kill | worker\ kill) power_cut "$HOST"; alive "$HOST" && return 1; echo "power cut"; return ;;
-    master\ pause | worker\ pause) local p; p=$(process_of "$HOST"); on "$HOST" kill -STOP "$p"; on "$HOST" awk '{print "process state", $3; exit $3 != "T"}' "/proc/$p/stat"; return ;;
+    master\ pause | worker\ pause) local p; p=$(process_of "$HOST"); on "$HOST" kill -STOP "$p"; stopped() { on "$HOST" grep -q ') T ' "/proc/$p/stat"; }; until_true 5 stopped > /dev/null && echo "the process is stopped"; return ;;
     master\ partition | worker\ partition) unplug "$HOST"; heard "$HOST" && return 1; echo "not heard on the network"; return ;;
     esac
     [ "$2" = kill ] && was=$(incarnation "$VICTIM")
@@ -157,12 +161,12 @@ undo() { # ACTOR FAULT: after FOR_S it is over
 }
 
 # ---- one cell ------------------------------------------------------------------------------------------------------
-declare -A RESULT
+result() { echo "$2" > "$DIR/${1// /-}.result"; } # CELL TEXT
 cell() { # ACTOR FAULT SITUATION
     local actor=$1 fault=$2 situation=$3 why= other start took failed requests out=$DIR/$1-$2-$3.log
     CTL_HOST=m1
     { echo "$*"; date -u +%FT%T.%3NZ; } > "$out"
-    until_true $RECOVER_MAX_S steady >> "$out" 2>&1 || { RESULT[$*]="FAIL before"; not_ok "$*: the steady state holds before"; tail -n 12 "$out" | sed 's/^/#   /'; return; }
+    until_true 60 steady >> "$out" 2>&1 || { result "$*" "FAIL: not steady before"; not_ok "$*: the steady state holds before"; tail -n 12 "$out" | sed 's/^/#   /'; return; }
     if [[ " ${NODE_ACTORS[*]} worker " = *" $actor "* ]]; then pick n1 n2; HOST=$PICKED; else HOST=$(leading "$actor"); [ -n "$HOST" ] || { pick m1 m2 m3; HOST=$PICKED; }; fi
     # In a failover another master dies than the one that the fault hits; commands go to the third.
     case $HOST in m1) other=m2 CTL_HOST=m3 ;; m2) other=m3 CTL_HOST=m1 ;; m3) other=m1 CTL_HOST=m2 ;; *) other=$(leader) CTL_HOST=$(another "$other") ;; esac
@@ -174,17 +178,18 @@ cell() { # ACTOR FAULT SITUATION
     [ "$situation" = failover ] && on "$other" kill -9 "$(process_of "$other")"
     undo "$actor" "$fault" >> "$out" 2>&1 || why="$why; the host is there again"
     start=$(now_ms)
-    until_true $RECOVER_MAX_S steady >> "$out" 2>&1 || why="$why; no steady state after $RECOVER_MAX_S s"
+    until_true "$(recover_max_s "$actor" "$fault")" steady >> "$out" 2>&1 || why="$why; no steady state after $(recover_max_s "$actor" "$fault") s"
     took=$(($(now_ms) - start))
     counts; failed=$((FAILED - failed)) requests=$((REQUESTS - requests)); look_for_lost
     [ -z "$MISSING" ] || why="$why; acknowledged writes are lost: $MISSING"
     [ "$(still)" = "$STILL" ] || why="$why; the bystander was touched"
-    # A worker that is gone takes its pods' answers with it, until its endpoints are dropped.
-    [ "$failed" = 0 ] || [ "$actor" = worker ] || why="$why; $failed of $requests requests failed"
+    # A worker that is gone takes its pods' answers with it, until its endpoints are dropped. All else may cost one
+    # request in a hundred: none is what is wanted, and what the table is to show.
+    [ $((failed * 100)) -le "$requests" ] || [ "$actor" = worker ] || why="$why; $failed of $requests requests failed"
     [ "$requests" -gt 0 ] || why="$why; clients fetched nothing"
     { echo "steady after $took ms; $failed of $requests requests failed${why:+; FAILED: ${why#; }}"; ctl get actors; } >> "$out" 2>&1
-    if [ -z "$why" ]; then RESULT[$*]="$took"; [ "$failed" = 0 ] || RESULT[$*]="$took, $failed lost"; ok "$*: steady $took ms after the fault, $failed of $requests requests failed"; else
-        RESULT[$*]="FAIL${why/;/:}"
+    if [ -z "$why" ]; then result "$*" "$took$([ "$failed" = 0 ] || echo ", $failed lost")"; ok "$*: steady $took ms after the fault, $failed of $requests requests failed"; else
+        result "$*" "FAIL${why/;/:}"
         not_ok "$*: ${why#; }"; note "victim $VICTIM; log: $out"; tail -n 15 "$out" | grep -v '^#' | head -n 6 | sed 's/^/#   /'
         for h in "${HOSTS[@]}"; do echo "---- ${NODE[$h]}"; tail -n 60 "$WORK/$h/data/troupe.log"; done >> "$out" 2>&1
     fi
@@ -208,7 +213,7 @@ table() {
     echo "| actor | situation |$(printf ' %s |' "${FAULTS[@]}")"; echo "|---|---|$(printf -- '---|%.0s' "${FAULTS[@]}")"
     for a in "${ACTORS[@]}"; do for s in "${SITUATIONS[@]}"; do
         row=
-        for f in "${FAULTS[@]}"; do r=${RESULT[$a $f $s]:-}; row+=" ${r:-·} |"; done
+        for f in "${FAULTS[@]}"; do r=$(cat "$DIR/$a-$f-$s.result" 2> /dev/null); row+=" ${r:-·} |"; done
         [[ "$row" =~ [0-9F] ]] && echo "| $a | $s |$row"
     done; done
 }
