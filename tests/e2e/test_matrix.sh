@@ -10,6 +10,7 @@
 #                     ten days cover all)
 #   MATRIX_ONLY=REGEX only those cells, "scheduler pause rolling"; then all of them
 #   MATRIX_SECONDS=N  no new cell after that long (80 with a share, else no limit)
+#   MATRIX_RESUME=1   only cells that have no good result in MATRIX_DIR
 #   MATRIX_DIR=DIR    log and result of each cell (build/matrix); results of earlier runs stay
 #   MATRIX_TABLE=FILE all results in MATRIX_DIR as Markdown
 . "$(dirname "$0")/masters.sh"
@@ -29,7 +30,8 @@ mkdir -p "$DIR"
 # Shuffled once and for all: share S of N is every Nth from the Sth on. In each share the seed shuffles again.
 shuffled() { shuf --random-source=<(yes "$1"); }
 cells() { local a f s; for a in "${ACTORS[@]}"; do for f in "${FAULTS[@]}"; do for s in "${SITUATIONS[@]}"; do echo "$a $f $s"; done; done; done; }
-mapfile -t CELLS < <(cells | shuffled matrix | awk -v n="$SHARE" -v k=$((SEED % SHARE)) 'NR % n == k' | grep -E -- "${ONLY:-.}" | shuffled "$SEED")
+has_result() { [ -n "${MATRIX_RESUME:-}" ] && grep -qs '^[0-9]' "$DIR/${1// /-}.result"; }
+mapfile -t CELLS < <(cells | while read -r c; do has_result "$c" || echo "$c"; done | shuffled matrix | awk -v n="$SHARE" -v k=$((SEED % SHARE)) 'NR % n == k' | grep -E -- "${ONLY:-.}" | shuffled "$SEED")
 [ ${#CELLS[@]} -gt 0 ] || { echo "no cell matches \"$ONLY\""; exit 2; }
 note "${#CELLS[@]} cells of $(cells | wc -l), seed $SEED; again: MATRIX_SHARE=$SHARE MATRIX_SEED=$SEED bash $0"
 RANDOM=$SEED
