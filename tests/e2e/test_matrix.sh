@@ -93,7 +93,8 @@ still() { client get pods -l app=still -o jsonpath='{range .items[*]}{.metadata.
 # Every node Ready; one ready leader of each kind, and all masters agree on the store's; no fault is on; web
 # is rolled out and not a pod more is there; a write is taken; the page is fetched.
 steady() {
-    ready_are 6 && whole || return 1
+    ready_are 6 || { ctl_try get nodes; return 1; }
+    whole || { echo "the masters do not agree on a leader"; return 1; }
     [ "$(sort <(ctl_try get leases -n kube-system -o jsonpath='{range .items[*]}{.metadata.name} {.spec.holderIdentity}{"\n"}{end}' | awk '$1 ~ /^(scheduler|controllers|chaos)$/ {print $2}') \
         <(ctl_try get actors -o jsonpath='{range .items[*]}{.metadata.name} {.status.state} {.status.epoch}{"\n"}{end}' | awk '$2 == "ready" && $3 {print $1}') | uniq -d | wc -l)" = 3 ] || { echo "not every elected kind has its leader"; return 1; }
     ctl_try chaos list | grep '^f-' && return 1
