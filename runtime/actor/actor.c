@@ -537,7 +537,7 @@ void actor_handle(stage_t *s, actor_t *a, envelope_t *env) {
 
 // ---- timers and deadlines ----------------------------------------------------------------------
 
-void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms) {
+static void timer_at(actor_t *me, uint64_t tag, int64_t due_us) {
     desk_t *desk = actor_desk(me);
     alarm_t *alarm = imap_get(&desk->timers, tag);
     if (!alarm) {
@@ -545,8 +545,16 @@ void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms) {
         alarm_init(alarm, ALARM_TIMER, me, tag);
         imap_put(&desk->timers, tag, alarm);
     }
-    if (delay_ms < 0) delay_ms = 0;
-    alarms_set(&me->stage->alarms, alarm, me->stage->clocks.monotonic_us + delay_ms * 1000);
+    alarms_set(&me->stage->alarms, alarm, due_us);
+}
+
+void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms) {
+    timer_at(me, tag, me->stage->clocks.monotonic_us + (delay_ms > 0 ? delay_ms : 0) * 1000);
+}
+
+void actor_beat(actor_t *me, uint64_t tag, int64_t period_ms) {
+    assert(period_ms > 0);
+    timer_at(me, tag, (me->stage->clocks.monotonic_us / (period_ms * 1000) + 1) * period_ms * 1000);
 }
 
 void actor_timer_cancel(actor_t *me, uint64_t tag) {

@@ -26,7 +26,7 @@ static void renew(election_t *e, actor_t *me) {
         actor_ask(me, API_SERVER, &renewal.base, ELECTION_ASK_TIMEOUT_MS, e->tag);
     else
         actor_tell(me, API_SERVER, &renewal.base);
-    actor_timer(me, e->tag, ELECTION_RENEW_MS);
+    actor_beat(me, e->tag, ELECTION_RENEW_MS); // the leaders of a process together
 }
 
 void election_start(election_t *e, actor_t *me, const char *role, uint64_t tag) {

@@ -196,6 +196,9 @@ void actor_stream_end_status(actor_t *me, uint64_t stream, err_t err, const char
 // ---- time, files -------------------------------------------------------------------------------
 // on_timer(tag) once, at or after now + delay_ms. One timer per tag: setting it again moves it.
 void actor_timer(actor_t *me, uint64_t tag, int64_t delay_ms);
+// The same at the next multiple of period_ms on the clock: what beats alike wakes its thread, and
+// those whom it tells, once and not each for itself.
+void actor_beat(actor_t *me, uint64_t tag, int64_t period_ms);
 void actor_timer_cancel(actor_t *me, uint64_t tag);
 void actor_settle_again(actor_t *me); // one more settle next round, even with no message
 // Level-triggered EPOLLIN/EPOLLOUT; on_fd is called in rounds. Unwatch before closing the fd.

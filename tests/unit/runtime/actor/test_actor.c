@@ -747,6 +747,38 @@ static void forgetful(actor_t *me, const message_t *msg, const void *body) {
 }
 static const handler_t forgetful_rows[] = {{&actor__done__descriptor, forgetful}, {0}};
 static const actor_def_t forgetful_actor = {"forgetful", 0, .handlers = forgetful_rows};
+// ---- beats -------------------------------------------------------------------------------------
+static int64_t beats[2][8];
+static size_t beats_len[2];
+static err_t drum_start(actor_t *me, const void *args, why_t *why) {
+    actor_beat(me, 7, 100);
+    return ERR_OK;
+}
+static void drum_timer(actor_t *me, uint64_t tag) {
+    size_t i = streq(actor_name(me), "b");
+    if (beats_len[i] < LENGTH_OF(beats[i])) beats[i][beats_len[i]++] = actor_now_ms(me);
+    actor_beat(me, tag, 100);
+}
+static const actor_def_t drum_actor = {"drum", 0, drum_start, .on_timer = drum_timer};
+
+Test(actor, what_beats_alike_beats_at_once_whenever_it_began)
+{
+    world_t w = world_new(1);
+    cr_assert_eq(sim_spawn(w.sim, "h1", "p1", &drum_actor, "a", NULL, NULL), ERR_OK);
+    sim_run_for(w.sim, 137);
+    cr_assert_eq(sim_spawn(w.sim, "h1", "p1", &drum_actor, "b", NULL, NULL), ERR_OK);
+    sim_run_for(w.sim, 500);
+    cr_assert_geq(beats_len[0], 5);
+    cr_assert_geq(beats_len[1], 4);
+    size_t earlier = beats_len[0] - beats_len[1];
+    for (size_t i = 0; i < beats_len[1]; i++) {
+        cr_assert_eq(beats[1][i] % 100, 0);
+        cr_assert_eq(beats[1][i], beats[0][earlier + i]);
+    }
+    world_done(&w);
+    ASSERT_NO_LEAKS();
+}
+
 Test(canary, asserts_are_alive, .signal = SIGABRT)
 {
     sim_t *sim = sim_new(1);
