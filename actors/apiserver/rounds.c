@@ -147,6 +147,7 @@ void rounds_on_move(actor_t *me, const message_t *msg, const void *body) {
     if (!r) return;
     r->pending = 1;
     r->is_order = true;
-    actor_ask_blob(me, arena_printf(actor_arena(me), "system/%s", move->from),
-                   move->base.descriptor, msg->body, ROUND_TIMEOUT_MS, TAG_ROUND | id);
+    const char *process = is_empty(move->from) ? move->to : move->from;
+    actor_ask_blob(me, arena_printf(actor_arena(me), "system/%s", process), move->base.descriptor,
+                   msg->body, ROUND_TIMEOUT_MS, TAG_ROUND | id);
 }

@@ -66,13 +66,21 @@ typedef struct {
 } cell_t;
 
 static err_t may_move(void *arg, arena_t *arena, const char *address, const char *to,
-                      const char **ret_process, why_t *why) {
+                      const char **ret_process, bool *ret_far, why_t *why) {
     const cell_t *cell = arg;
-    return placement_check(arena, cell->topology, address, cell->of.name, to, ret_process, why);
+    return placement_check(arena, cell->topology, address, cell->of.name, to, ret_process, ret_far,
+                           why);
+}
+
+static err_t may_take(void *arg, const char *address, const char *principal, why_t *why) {
+    const cell_t *cell = arg;
+    const topology_process_t *of = topology_process(cell->topology, cell->of.name);
+    if (!of) return why_set(why, ERR_FORBIDDEN, "process %s is one actor's own", cell->of.name);
+    return placement_check_guest(cell->topology, of, address, principal, why);
 }
 
 // On a dispatcher that is called as at home.
-static err_t spawn_actor(cell_t *cell, const home_t *home, why_t *why) {
+static err_t spawn_actor(cell_t *cell, const home_t *home, const char *name, why_t *why) {
     const role_t *role = role_find(home->actor->role);
     if (!role) return why_set(why, ERR_NOT_FOUND, "no role is called %s", home->actor->role);
     const void *args;
@@ -80,24 +88,22 @@ static err_t spawn_actor(cell_t *cell, const home_t *home, why_t *why) {
     if (e && e != ERR_EXISTS) return e;
     e = role_args(role, cell->topology, home->actor, cell->arena, &args, why);
     if (!e)
-        e = process_spawn(cell->p, home->dispatcher->name, role->def, home->actor->name, args,
+        e = process_spawn(cell->p, home->dispatcher->name, role->def, name, args,
                           &(restart_policy_t){.strategy = home->dispatcher->strategy}, why);
-    return e ? why_wrap(why, e, "%s/%s", role->role, home->actor->name) : ERR_OK;
+    return e ? why_wrap(why, e, "%s/%s", role->role, name) : ERR_OK;
 }
 
-static void look_at_actor(void *arg, const home_t *home) {
-    cell_t *cell = arg;
+// `home`: what the topology says of it, or of whom a guest is like.
+static void look_at(cell_t *cell, const home_t *home, const char *address, bool is_mine) {
     if (cell->err) return;
-    const char *address =
-        arena_printf(&cell->scratch, "%s/%s", home->actor->role, home->actor->name);
-    const char *process = placement_process_of(&cell->placement, cell->topology, home, address);
-    bool is_mine = streq(process, cell->of.name);
     bool runs = !cell->is_first && process_runs(cell->p, address);
     if (runs && !is_mine) process_retire(cell->p, address, "moved");
     if (runs || !is_mine) return;
-    err_t e = spawn_actor(cell, home, &cell->why);
+    err_t e = spawn_actor(cell, home, strchr(address, '/') + 1, &cell->why);
     if (!e) return;
-    if (cell->is_first || streq(home->process->name, cell->of.name)) {
+    bool is_home = streq(home->process->name, cell->of.name) &&
+                   streq(home->actor->name, strchr(address, '/') + 1);
+    if (cell->is_first || is_home) {
         cell->err = e;
         return;
     }
@@ -106,12 +112,33 @@ static void look_at_actor(void *arg, const home_t *home) {
                       arena_printf(&cell->scratch, "%s %s", address, cell->why.text));
 }
 
+static void look_at_actor(void *arg, const home_t *home) {
+    cell_t *cell = arg;
+    const char *address =
+        arena_printf(&cell->scratch, "%s/%s", home->actor->role, home->actor->name);
+    look_at(cell, home, address,
+            streq(placement_process_of(&cell->placement, home, address), cell->of.name));
+}
+
+static void look_at_guests(cell_t *cell) {
+    for (size_t i = 0; i < cell->placement.len; i++) {
+        const placement_move_t *m = &cell->placement.moves[i];
+        home_t like;
+        if (streq(m->process, cell->of.name) && !placement_home(cell->topology, m->actor, &like) &&
+            placement_host(cell->topology, &cell->of, m->actor, &like))
+            look_at(cell, &like, m->actor, true);
+    }
+}
+
 // Starts what is placed here and ends what is not.
 static err_t look(cell_t *cell, bool is_first, why_t *why) {
     const char *file = placement_file(&cell->scratch, &cell->topology->vars);
     err_t e = placement_load(&cell->scratch, file, &cell->placement, why);
     cell->is_first = is_first;
-    if (!e) placement_each(cell->topology, look_at_actor, cell);
+    if (!e) {
+        placement_each(cell->topology, look_at_actor, cell);
+        look_at_guests(cell);
+    }
     if (!e && cell->err) e = why_set(why, cell->err, "%s", cell->why.text);
     arena_done(&cell->scratch);
     return e;
@@ -211,6 +238,7 @@ static err_t run(const child_options_t *o, arena_t *arena, why_t *why) {
                                              .last_reason = o->last_reason,
                                              .tell_parent = tell_parent,
                                              .may_move = may_move,
+                                             .may_take = may_take,
                                              .may_move_arg = &cell},
                         &cell.p, why);
     if (e) return e;

@@ -218,19 +218,19 @@ static void want_own_processes(parent_t *p) {
     }
 }
 
-// Remembered first, then told: each child looks what is its own.
+// Remembered first, then told: each child looks what is its own. A guest that leaves is forgotten.
 static void place(parent_t *p, const char *actor, const char *process) {
+    const topology_t *t = p->options->topology;
     home_t home;
     arena_t arena = {0};
     why_t why;
-    if (!placement_home(p->options->topology, actor, &home)) return;
-    bool is_home = streq(home.process->name, process);
-    bool is_more = !is_home && !child_called(p, process);
-    placement_t next = placement_with(&arena, &p->placement, actor, is_home ? NULL : process);
-    err_t e =
-        is_more && p->len == TOPOLOGY_PROCESSES_MAX
-            ? why_set(&why, ERR_TOO_LARGE, "more than %d processes", TOPOLOGY_PROCESSES_MAX)
-            : placement_save(placement_file(&arena, &p->options->topology->vars), &next, &why);
+    bool is_ours = placement_home(t, actor, &home);
+    bool forget = is_ours ? streq(home.process->name, process) : !topology_process(t, process);
+    bool is_more = is_ours && streq(actor, process) && !child_called(p, process);
+    placement_t next = placement_with(&arena, &p->placement, actor, forget ? NULL : process);
+    err_t e = is_more && p->len == TOPOLOGY_PROCESSES_MAX
+                  ? why_set(&why, ERR_TOO_LARGE, "more than %d processes", TOPOLOGY_PROCESSES_MAX)
+                  : placement_save(placement_file(&arena, &t->vars), &next, &why);
     if (e) {
         log_error("troupe", "%s: not moved: %s", actor, why.text);
         arena_done(&arena);
@@ -249,9 +249,10 @@ static void place(parent_t *p, const char *actor, const char *process) {
 // It could not start where it was moved to.
 static void place_home(parent_t *p, const char *actor, const char *why) {
     home_t home;
-    if (!placement_home(p->options->topology, actor, &home)) return;
-    log_error("troupe", "%s: could not start where it was moved to, and goes home: %s", actor, why);
-    place(p, actor, home.process->name);
+    bool is_ours = placement_home(p->options->topology, actor, &home);
+    log_error("troupe", "%s: could not start where it was moved to%s: %s", actor,
+              is_ours ? ", and goes home" : "", why);
+    place(p, actor, is_ours ? home.process->name : "");
 }
 
 static void hear_of_actor(parent_t *p, const char *word, const char *sentence) {

@@ -117,12 +117,9 @@ bool placement_home(const topology_t *t, const char *address, home_t *ret) {
     return s.found.actor;
 }
 
-const char *placement_process_of(const placement_t *p, const topology_t *t, const home_t *home,
-                                 const char *address) {
+const char *placement_process_of(const placement_t *p, const home_t *home, const char *address) {
     for (size_t i = 0; i < p->len; i++)
-        if (streq(p->moves[i].actor, address) &&
-            (streq(p->moves[i].process, address) || topology_process(t, p->moves[i].process)))
-            return p->moves[i].process;
+        if (streq(p->moves[i].actor, address)) return p->moves[i].process;
     return home->process->name;
 }
 
@@ -191,28 +188,99 @@ static size_t actors_in(const topology_process_t *p) {
     return len;
 }
 
-err_t placement_check(arena_t *arena, const topology_t *t, const char *address, const char *from,
-                      const char *to, const char **ret_process, why_t *why) {
+static const role_t *role_of(arena_t *arena, const char *address) {
+    return role_find(arena_strndup(arena, address, strcspn(address, "/")));
+}
+
+// Where the topology has no say: to or from another machine.
+static err_t check_far(arena_t *arena, const topology_t *t, const char *address, const char *to,
+                       why_t *why) {
+    const role_t *role = role_of(arena, address);
     home_t home;
-    if (!placement_home(t, address, &home))
+    if (!role)
         return why_set(why, ERR_FORBIDDEN,
                        "the topology does not name it: it goes with its parent");
-    const role_t *role = role_find(home.actor->role);
-    assert(role); // checked before anything started
+    if (role->stays) return why_set(why, ERR_FORBIDDEN, "it stays where it is: %s", role->stays);
+    if (topology_process(t, to) || streq(to, "own"))
+        return why_set(why, ERR_FORBIDDEN, "it is a guest here and goes to other machines only");
+    if (role->roams) return ERR_OK;
+    return placement_home(t, address, &home)
+               ? why_set(why, ERR_FORBIDDEN,
+                         "process %s is none of this machine's: %s actors stay "
+                         "on theirs",
+                         to, role->role)
+               : why_set(why, ERR_FORBIDDEN, "it stays on its machine");
+}
+
+err_t placement_check(arena_t *arena, const topology_t *t, const char *address, const char *from,
+                      const char *to, const char **ret_process, bool *ret_far, why_t *why) {
+    home_t home;
     topology_process_t own;
     const topology_process_t *target = topology_process(t, to);
-    if (!target && (streq(to, "own") || streq(to, address))) {
+    bool is_ours = placement_home(t, address, &home);
+    if (is_ours && !target && (streq(to, "own") || streq(to, address))) {
         placement_own_process(arena, t, &home, address, &own);
         target = &own;
     }
-    if (!target) return why_set(why, ERR_NOT_FOUND, "no process is called %s", to);
-    bool alone = target == &own && actors_in(home.process) == 1;
-    if (streq(target->name, from) || (alone && streq(home.process->name, from)))
-        return why_set(why, ERR_EXISTS, "it is in process %s already%s", from,
-                       alone ? ", and alone" : "");
+    *ret_far = !is_ours || !target;
+    *ret_process = arena_strdup(arena, target ? target->name : to);
+    if (streq(*ret_process, from))
+        return why_set(why, ERR_EXISTS, "it is in process %s already", from);
+    if (*ret_far) return check_far(arena, t, address, to, why);
+    if (target == &own && actors_in(home.process) == 1 && streq(home.process->name, from))
+        return why_set(why, ERR_EXISTS, "it is in process %s already, and alone", from);
+    const role_t *role = role_find(home.actor->role);
+    assert(role); // checked before anything started
     if (role->stays) return why_set(why, ERR_FORBIDDEN, "it stays where it is: %s", role->stays);
-    err_t e = target == home.process ? ERR_OK : check_links(t, &home, role, target, why);
-    if (!e) *ret_process = arena_strdup(arena, target->name);
+    return target == home.process ? ERR_OK : check_links(t, &home, role, target, why);
+}
+
+// ---- guests -------------------------------------------------------------------------------------
+bool placement_host(const topology_t *t, const topology_process_t *of, const char *address,
+                    home_t *ret) {
+    size_t role_len = strcspn(address, "/");
+    for (size_t d = 0; d < of->dispatchers_len; d++)
+        for (size_t a = 0; a < of->dispatchers[d].actors_len; a++) {
+            const topology_actor_t *actor = &of->dispatchers[d].actors[a];
+            if (strlen(actor->role) != role_len || strncmp(actor->role, address, role_len))
+                continue;
+            *ret = (home_t){of, &of->dispatchers[d], actor};
+            return true;
+        }
+    return false;
+}
+
+// The principals of our keys, as the topology has them: would a peer believe that it is us?
+static err_t check_key(const topology_t *t, const char *key_file, const char *address, why_t *why) {
+    if (!key_file) return ERR_OK;
+    const char *slash = strrchr(key_file, '/');
+    CLEANUP(free_charp) char *name = str_dup(slash ? slash + 1 : key_file);
+    name[strcspn(name, ".")] = 0;
+    bool is_listed = false;
+    for (size_t i = 0; i < t->principals_len; i++) is_listed |= streq(t->principals[i].name, name);
+    if (!is_listed || topology_may_speak_as(t, name, address)) return ERR_OK;
+    return why_set(why, ERR_FORBIDDEN, "the principals of %s do not let %s speak as %s", t->file,
+                   name, address);
+}
+
+err_t placement_check_guest(const topology_t *t, const topology_process_t *of, const char *address,
+                            const char *principal, why_t *why) {
+    home_t home;
+    err_t e = ERR_OK;
+    if (principal && !topology_may_speak_as(t, principal, address))
+        return why_set(why, ERR_FORBIDDEN, "%s may not speak as %s", principal, address);
+    if (placement_home(t, address, &home) && home.process == of) return ERR_OK;
+    bool found = placement_host(t, of, address, &home);
+    const role_t *role = found ? role_find(home.actor->role) : NULL;
+    if (!role || !role->roams)
+        return why_set(why, ERR_FORBIDDEN,
+                       "process %s runs no actor of this kind that goes to other "
+                       "machines: nothing says how it would run",
+                       of->name);
+    for (size_t i = 0; i < of->listens_len && !e; i++)
+        e = check_key(t, of->listens[i].key_file, address, why);
+    for (size_t i = 0; i < of->connects_len && !e; i++)
+        e = check_key(t, of->connects[i].key_file, address, why);
     return e;
 }
 

@@ -6,6 +6,9 @@
 //     actors:
 //       scheduler/m1: scheduler/m1     # a process of its own bears its actor's address
 //       chaos/m1: main                 # a process of the topology
+//       controllers/m1: m2             # none of this topology: another machine's
+//       scheduler/m3: main             # none of this topology's actors: a guest from another
+//       machine
 //
 // The parent alone writes the file; then each process looks what is its own (SIGHUP). An actor that
 // bears no entry is at home. Pure but for load and save.
@@ -39,18 +42,25 @@ typedef struct {
 } home_t;
 bool placement_home(const topology_t *t, const char *address, home_t *ret);
 
-// The process that is to run this actor: where it was moved to, as far as there is such a process,
-// else home.
-const char *placement_process_of(const placement_t *p, const topology_t *t, const home_t *home,
-                                 const char *address);
+// The process that is to run this actor: where it was moved to, else home.
+const char *placement_process_of(const placement_t *p, const home_t *home, const char *address);
 // All actors in the order of the topology.
 void placement_each(const topology_t *t, void (*each)(void *arg, const home_t *home), void *arg);
 
-// May this actor go there ("own", or the actor's address: a process of its own; or a process of the
-// topology)? ret_process: that process' name. Errors, each with its reason: ERR_NOT_FOUND,
-// ERR_FORBIDDEN (its role, or its links), ERR_EXISTS (`from`: it is there already). In the arena.
+// May this actor go there ("own", or the actor's address: a process of its own; a process of the
+// topology; else *ret_far: one of another machine, if it is known)? ret_process: that process'
+// name. Errors, each with its reason: ERR_NOT_FOUND, ERR_FORBIDDEN (its role, or its links),
+// ERR_EXISTS
+// (`from`: it is there already). In the arena.
 err_t placement_check(arena_t *arena, const topology_t *t, const char *address, const char *from,
-                      const char *to, const char **ret_process, why_t *why) MUST_USE;
+                      const char *to, const char **ret_process, bool *ret_far, why_t *why) MUST_USE;
+// May this process take an actor that nobody runs: its own one back, or a guest? As a peer with
+// this principal asks (NULL: an administrator of this machine).
+err_t placement_check_guest(const topology_t *t, const topology_process_t *of, const char *address,
+                            const char *principal, why_t *why) MUST_USE;
+// How a guest of this role runs in a process: as the process' own one does. False: it has none.
+bool placement_host(const topology_t *t, const topology_process_t *of, const char *address,
+                    home_t *ret);
 
 // The process of its own of a moved actor: without dispatchers, linked to all sockets of this
 // machine that are for parts, and to those whom its home is linked to.

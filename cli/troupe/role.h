@@ -16,6 +16,7 @@ typedef struct {
     // Where it may be moved (placement.h): roles it must be linked to, separated by spaces ("*":
     // all, "cli": command lines); and why it may not be moved at all, NULL: it may.
     const char *speaks_with, *stays;
+    bool roams; // also to another machine, to a process that runs one of its own
 } role_t;
 
 extern const role_t roles[]; // roles.c

@@ -102,7 +102,8 @@ const option_t flags_table[] = {
     VALUE("message", 0, message, "PATTERN", "only messages of this type (*Renew)"),
     FLAG("one-way", 0, one_way, "only from the first to the second of A:B"),
     VALUE("perfetto", 0, perfetto, "FILE", "write the trace as JSON for ui.perfetto.dev"),
-    VALUE("to", 0, to, "PROCESS", "the process to move it to; own: one of its own"),
+    VALUE("to", 0, to, "PROCESS|HOST",
+          "the process, or another host, to move it to; own: a process of its own"),
     {NULL},
 };
 

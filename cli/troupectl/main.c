@@ -87,7 +87,7 @@ static const verb_t verbs[] = {
     {"api-versions", "", "the group versions there are", "", cmd_api_versions, NULL},
     {"trace", "ID | --last", "the path of an earlier command through the actors", "last perfetto",
      cmd_trace, "troupectl trace --last\ntroupectl trace --last --perfetto trace.json"},
-    {"actors", "move ROLE/NAME --to PROCESS",
+    {"actors", "move ROLE/NAME --to PROCESS|HOST",
      "move an actor to another process while the rest runs", "to", cmd_actors,
      "troupectl actors move scheduler/m1 --to own\ntroupectl actors move scheduler/m1 --to main"},
     {"chaos",

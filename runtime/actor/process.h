@@ -30,11 +30,13 @@ typedef struct {
     // A word for the process above this one (child_status.h); NULL: there is none.
     void (*tell_parent)(void *arg, const char *word, const char *sentence);
     void *tell_parent_arg;
-    // May an actor of this process move to `to`? The name of that process into `arena`, or an error
-    // and why. Called on the thread of system/PROCESS; when the actor has ended here the parent is
-    // told `place ADDRESS PROCESS`. NULL: nobody may.
+    // May an actor of this process move to `to`? The name of that process into `arena`, whether it
+    // has a parent of its own (far), or an error and why. And may one come from afar, as
+    // `principal` (NULL: this machine's administrator) asks? Called on the thread of
+    // system/PROCESS; see moves.h for what the parent is told. NULL: nobody may.
     err_t (*may_move)(void *arg, arena_t *arena, const char *address, const char *to,
-                      const char **ret_process, why_t *why);
+                      const char **ret_process, bool *ret_far, why_t *why);
+    err_t (*may_take)(void *arg, const char *address, const char *principal, why_t *why);
     void *may_move_arg;
 } process_options_t;
 

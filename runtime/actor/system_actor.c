@@ -1,5 +1,6 @@
 #include "runtime/actor/system_actor.h"
 #include "runtime/actor/burner.h"
+#include "runtime/actor/moves.h"
 #include "runtime/api/msg.h"
 #include "runtime/base/log.h"
 #include "runtime/base/map.h"
@@ -22,8 +23,7 @@ static_assert((int)DRAIN_MAX_MS < (int)STEWARD_TIMEOUT_MS, "who retires an actor
 
 // A question passed on to every steward of this process.
 typedef struct {
-    caller_t *caller; // owned; NULL: nobody waits
-    char *departure;  // owned; what the parent is told afterwards: "ADDRESS PROCESS"; NULL: nothing
+    caller_t *caller; // owned
     const ProtobufCMessageDescriptor *reply;
     bool any;        // the first good answer is the answer; else all are joined
     size_t left;     // stewards that have not answered yet
@@ -35,6 +35,7 @@ typedef struct {
     const system_args_t *args;
     imap_t trips; // tag -> round_trip_t
     uint64_t last_tag;
+    moves_t moves;
     burner_t *burner; // owned
     int death;        // signal that ends this process at TAG_DIE
 } system_t;
@@ -43,7 +44,6 @@ static void trip_destroy(system_t *self, uint64_t tag) {
     round_trip_t *t = imap_remove(&self->trips, tag);
     if (!t) return;
     caller_drop(&t->caller);
-    free(t->departure);
     free(t->joined);
     free(t);
 }
@@ -62,26 +62,26 @@ static void note_steward(void *arg, const place_t *place) {
     vec_push(&found->names, name);
 }
 
-static round_trip_t *ask_stewards(actor_t *me, const ProtobufCMessageDescriptor *type, blob_t *body,
-                                  const ProtobufCMessageDescriptor *reply, bool any) {
-    system_t *self = actor_state(me);
+size_t system_ask_stewards(actor_t *me, const ProtobufCMessage *body, uint64_t tag) {
     stewards_t found = {.arena = actor_arena(me)};
     directory_each(actor_directory(me), note_steward, &found);
-    round_trip_t *t = NEW(round_trip_t);
-    *t = (round_trip_t){.reply = reply, .any = any, .left = found.names.len};
-    uint64_t tag = ++self->last_tag;
-    imap_put(&self->trips, tag, t);
+    blob_t *packed = msg_blob(body);
     for (size_t i = 0; i < found.names.len; i++)
-        actor_ask_blob(me, found.names.at[i], type, body, STEWARD_TIMEOUT_MS, tag);
+        actor_ask_blob(me, found.names.at[i], body->descriptor, packed, STEWARD_TIMEOUT_MS, tag);
+    blob_unref(&packed);
+    size_t len = found.names.len;
     vec_done(&found.names);
-    return t;
+    return len;
 }
 
-static void pass_on(actor_t *me, const message_t *msg, const ProtobufCMessageDescriptor *reply,
-                    bool any) {
-    const handler_t *row = steward_actor.handlers;
-    while (!streq(row->type->name, msg->type)) row++;
-    ask_stewards(me, row->type, msg->body, reply, any)->caller = actor_keep_caller(me, msg);
+static void ask_stewards(actor_t *me, const message_t *msg, const void *body,
+                         const ProtobufCMessageDescriptor *reply, bool any) {
+    system_t *self = actor_state(me);
+    round_trip_t *t = NEW(round_trip_t);
+    uint64_t tag = ++self->last_tag;
+    imap_put(&self->trips, tag, t);
+    *t = (round_trip_t){actor_keep_caller(me, msg), reply, any};
+    t->left = system_ask_stewards(me, body, tag);
 }
 
 static void join(round_trip_t *t, const blob_t *body) {
@@ -92,13 +92,6 @@ static void join(round_trip_t *t, const blob_t *body) {
 }
 
 static void finish(actor_t *me, uint64_t tag, round_trip_t *t) {
-    const system_t *self = actor_state(me);
-    const process_options_t *o = self->args->options;
-    if (t->departure) {
-        o->tell_parent(o->tell_parent_arg, "place", t->departure);
-        trip_destroy(actor_state(me), tag);
-        return;
-    }
     blob_t *body = blob_from(t->joined ? t->joined : (const uint8_t *)"", t->joined_len);
     caller_reply_blob(me, &t->caller, t->reply, body);
     blob_unref(&body);
@@ -108,6 +101,8 @@ static void finish(actor_t *me, uint64_t tag, round_trip_t *t) {
 static void on_steward(actor_t *me, const message_t *msg, const void *body) {
     system_t *self = actor_state(me);
     round_trip_t *t = imap_get(&self->trips, msg->tag);
+    if (MOVES_TAG(msg->tag))
+        moves_on_answer(&self->moves, me, self->args->options, msg->tag, ERR_OK, NULL);
     if (!t) return;
     join(t, msg->body);
     if (--t->left == 0 || t->any) finish(me, msg->tag, t);
@@ -117,26 +112,26 @@ static void on_failure(actor_t *me, const message_t *msg, const void *body) {
     system_t *self = actor_state(me);
     const Actor__Failure *failure = body;
     round_trip_t *t = imap_get(&self->trips, msg->tag);
+    if (MOVES_TAG(msg->tag))
+        moves_on_answer(&self->moves, me, self->args->options, msg->tag, (err_t)failure->err,
+                        failure->why);
     if (!t || --t->left > 0) return;
     if (!t->any) { // a steward is missing: what the others said still holds
         finish(me, msg->tag, t);
         return;
     }
-    if (t->caller)
-        caller_fail(me, &t->caller, (err_t)failure->err, failure->why);
-    else
-        log_warn(actor_address(me), "%s: not moved: %s", t->departure, failure->why);
+    caller_fail(me, &t->caller, (err_t)failure->err, failure->why);
     trip_destroy(self, msg->tag);
 }
 
 static void on_list(actor_t *me, const message_t *msg, const void *body) {
-    pass_on(me, msg, &actor__actor_infos__descriptor, false);
+    ask_stewards(me, msg, body, &actor__actor_infos__descriptor, false);
 }
 static void on_metrics(actor_t *me, const message_t *msg, const void *body) {
-    pass_on(me, msg, &actor__metrics__descriptor, false);
+    ask_stewards(me, msg, body, &actor__metrics__descriptor, false);
 }
 static void on_kill_or_pause(actor_t *me, const message_t *msg, const void *body) {
-    pass_on(me, msg, &actor__done__descriptor, true);
+    ask_stewards(me, msg, body, &actor__done__descriptor, true);
 }
 
 // ---- system: what it knows itself --------------------------------------------------------------
@@ -153,30 +148,9 @@ static void on_dead_letters(actor_t *me, const message_t *msg, const void *body)
     actor_reply(me, msg, &letters.base);
 }
 
-// ---- system: an actor moves --------------------------------------------------------------------
-
-// It ends here first, then the parent is told: whatever dies meanwhile, it is never in two places.
 static void on_move(actor_t *me, const message_t *msg, const void *body) {
-    const system_t *self = actor_state(me);
-    const process_options_t *o = self->args->options;
-    const Actor__MoveActor *move = body;
-    const char *process;
-    why_t why;
-    err_t err =
-        o->may_move && o->tell_parent
-            ? o->may_move(o->may_move_arg, actor_arena(me), move->address, move->to, &process, &why)
-            : why_set(&why, ERR_UNSUPPORTED, "nobody above this process could remember it");
-    if (err) {
-        actor_fail(me, msg, err, why.text);
-        return;
-    }
-    reply_done(me, msg); // at once: it may be the API server itself that goes
-    Actor__RetireActor retire = {PROTOBUF_C_MESSAGE_INIT(&actor__retire_actor__descriptor)};
-    retire.address = move->address;
-    blob_t *packed = msg_blob(&retire.base);
-    ask_stewards(me, retire.base.descriptor, packed, &actor__done__descriptor, true)->departure =
-        str_printf("%s %s", move->address, process);
-    blob_unref(&packed);
+    system_t *self = actor_state(me);
+    moves_on_order(&self->moves, me, self->args->options, msg, body);
 }
 
 // ---- system: faults ----------------------------------------------------------------------------
@@ -323,6 +297,7 @@ static void system_stop(actor_t *me) {
     uint64_t tag;
     while (imap_next(&self->trips, &at, &tag, NULL)) trip_destroy(self, tag);
     imap_done(&self->trips);
+    moves_done(&self->moves);
     burner_set(&self->burner, 0);
 }
 
@@ -340,7 +315,7 @@ static const handler_t system_rows[] = {
     {&actor__list_dead_letters__descriptor, on_dead_letters, WHO_ASKS},
     {&actor__actor_infos__descriptor, on_steward, "steward"},
     {&actor__metrics__descriptor, on_steward, "steward"},
-    {&actor__done__descriptor, on_steward, "steward"},
+    {&actor__done__descriptor, on_steward, "steward system"},
     {&actor__failure__descriptor, on_failure},
     {0},
 };

@@ -15,3 +15,5 @@ typedef struct {
 } system_args_t;
 extern const actor_def_t system_actor;
 extern const actor_def_t steward_actor; // no args
+// From system_actor only: the same question to every steward of the process; how many there are.
+size_t system_ask_stewards(actor_t *me, const ProtobufCMessage *body, uint64_t tag);

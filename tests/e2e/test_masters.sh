@@ -25,6 +25,15 @@ for h in "${MASTERS[@]}"; do
     [ "$(grep -c 'sync  *p50' "$WORK/status")" = 3 ] && [ "$(grep -c ', leads$' "$WORK/status")" = 1 ] && ok "${NODE[$h]} shows the status of all three" || { not_ok "${NODE[$h]} shows the status of all three"; sed 's/^/#   /' "$WORK/status"; }
 done
 
+# ---- actors that go to another host, are remembered there, and come home --------------------------------
+check_text "a scheduler moves to another host" "moved from process master-1 to master-2 in" "$(ctl actors move scheduler/master-1 --to master-2 2>&1)"
+check_text "the store stays on its machine, and why" "store actors stay on theirs" "$(ctl actors move store/master-1 --to master-2 2>&1)"
+check_text "a worker takes no scheduler, and why" "runs no actor of this kind" "$(ctl actors move controllers/master-1 --to node-1 2>&1)"
+is_guest() { [ "$(ctl get actor scheduler/master-1 -o jsonpath='{.status.process}')" = master-2 ]; }
+on m2 kill -9 "$(process_of m2)"
+until_true 10 is_guest > /dev/null && ok "its process is killed: it is there again, as a guest" || { not_ok "its process is killed: it is there again, as a guest"; ctl get actors | sed 's/^/#   /'; }
+check_text "and it goes home" "moved from process master-2 to master-1 in" "$(ctl_on m3 actors move scheduler/master-1 --to master-1 2>&1)"
+
 # ---- a writer ---------------------------------------------------------------------------------------------
 put() { # HOST NAME
     printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n' "$2" > "$WORK/put.yaml"

@@ -67,6 +67,7 @@ static void mover_on_timer(actor_t *me, uint64_t tag) {
     *space = 0;
     Actor__MoveActor move = {PROTOBUF_C_MESSAGE_INIT(&actor__move_actor__descriptor)};
     move.address = order;
+    move.from = "one";
     move.to = space + 1;
     actor_ask(me, "system/one", &move.base, 5000, 0);
 }

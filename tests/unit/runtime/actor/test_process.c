@@ -413,7 +413,7 @@ static void note_word(void *arg, const char *word, const char *sentence) {
     sem_post(&left.sem);
 }
 static err_t to_elsewhere_only(void *arg, arena_t *arena, const char *address, const char *to,
-                               const char **ret_process, why_t *why) {
+                               const char **ret_process, bool *ret_far, why_t *why) {
     *ret_process = "elsewhere";
     return streq(to, "own") ? ERR_OK : why_set(why, ERR_FORBIDDEN, "not there");
 }
@@ -442,6 +442,7 @@ Test(process, an_actor_that_moves_handles_what_it_has_in_its_mailbox_first)
     while (info(say(p, &list.base), "echo/e")->mailbox_depth < 1000) continue;
     Actor__MoveActor move = {PROTOBUF_C_MESSAGE_INIT(&actor__move_actor__descriptor)};
     move.address = "echo/e";
+    move.from = "p1";
     move.to = "main";
     cr_assert_eq(put(p, &move.base)->err, ERR_FORBIDDEN);
     move.to = "own";
