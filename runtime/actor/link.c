@@ -210,7 +210,16 @@ void link_changed(link_t *l, const notice_t *notice) {
     Actor__ActorEntry entry = entry_of(&notice->place);
     entry.address = str_dup(entry.address);
     entry.gone = notice->gone;
+    entry.reason = notice->gone ? str_dup(or_empty(notice->reason)) : "";
     vec_push(&l->news, entry);
+}
+
+static void forget_news(link_t *l) {
+    for (size_t i = 0; i < l->news.len; i++) {
+        free((char *)l->news.at[i].address);
+        if (l->news.at[i].gone) free((char *)l->news.at[i].reason);
+    }
+    vec_reset(&l->news);
 }
 
 static void tell_news(link_t *l) {
@@ -243,8 +252,7 @@ static void tell_news(link_t *l) {
     vec_done(&told);
     blob_unref(&body);
     vec_done(&entries);
-    for (size_t i = 0; i < l->news.len; i++) free((char *)l->news.at[i].address);
-    vec_reset(&l->news);
+    forget_news(l);
 }
 
 // ---- peers: what they tell ----------------------------------------------------------------------
@@ -294,7 +302,8 @@ static void learn_actor(conn_t *c, const Actor__ActorEntry *entry) {
     if (entry->gone) {
         peer_actor_t *known = map_get(&p->actors, entry->address);
         if (known && known->incarnation <= entry->incarnation)
-            forget_actor(l, p, entry->address, "its process says so");
+            forget_actor(l, p, entry->address,
+                         is_empty(entry->reason) ? "its process says so" : entry->reason);
         return;
     }
     if (is_ours(l, entry->address)) {
@@ -669,7 +678,7 @@ void link_done(link_t *l) {
     }
     map_done(&l->peers);
     map_done(&l->carriers);
-    for (size_t i = 0; i < l->news.len; i++) free((char *)l->news.at[i].address);
+    forget_news(l);
     vec_done(&l->news);
     vec_done(&l->blocked);
 }

@@ -28,15 +28,24 @@ static void add_label_value(text_t *out, const char *value) {
     }
 }
 
+// Links and stewards of several processes may bear the same name: the process belongs to it.
+static void add_labels(text_t *out, const char *actor, const char *process) {
+    text_add(out, "{actor=\"");
+    add_label_value(out, actor);
+    text_add(out, "\",process=\"");
+    add_label_value(out, process);
+    text_addc(out, '"');
+}
+
 static void print_infos(const Actor__ActorInfos *infos, text_t *out) {
     for (size_t f = 0; f < LENGTH_OF(families); f++) {
         text_addf(out, "# TYPE %s %s\n", families[f].name, families[f].kind);
         for (size_t i = 0; i < infos->n_actors; i++) {
             const char *at = (const char *)infos->actors[i] + families[f].offset;
             uint64_t value = families[f].is_32 ? *(const uint32_t *)at : *(const uint64_t *)at;
-            text_addf(out, "%s{actor=\"", families[f].name);
-            add_label_value(out, infos->actors[i]->address);
-            text_addf(out, "\"} %llu\n", (unsigned long long)value);
+            text_add(out, families[f].name);
+            add_labels(out, infos->actors[i]->address, infos->actors[i]->process);
+            text_addf(out, "} %llu\n", (unsigned long long)value);
         }
     }
 }
@@ -53,9 +62,7 @@ static int name_order(const void *a, const void *b) {
 static void print_metric(const Actor__Metric *m, text_t *out) {
     size_t family = strcspn(m->name, "{");
     text_addn(out, m->name, family);
-    text_add(out, "{actor=\"");
-    add_label_value(out, m->actor);
-    text_addc(out, '"');
+    add_labels(out, m->actor, m->process);
     if (m->name[family]) // its own labels follow: `{verb="get"}` without its brace
         text_addf(out, ",%s", m->name + family + 1);
     else

@@ -339,6 +339,7 @@ static void steward_list(actor_t *me, const message_t *msg, const void *body) {
 
 typedef struct {
     arena_t *arena;
+    const char *process;
     VEC(Actor__Metric *) metrics;
 } metrics_t;
 
@@ -348,13 +349,16 @@ static void note_metric(void *arg, const char *address, const char *name, bool i
     Actor__Metric *metric = MSG_NEW(m->arena, Actor__Metric, actor__metric__descriptor);
     metric->actor = arena_strdup(m->arena, address);
     metric->name = arena_strdup(m->arena, name);
+    metric->process = m->process;
     metric->is_gauge = is_gauge;
     metric->value = value;
     vec_push(&m->metrics, metric);
 }
 
 static void steward_metrics(actor_t *me, const message_t *msg, const void *body) {
-    metrics_t m = {.arena = actor_arena(me)};
+    const char *name = actor_name(me); // PROCESS/DISPATCHER
+    arena_t *arena = actor_arena(me);
+    metrics_t m = {arena, arena_strndup(arena, name, (size_t)(strrchr(name, '/') - name))};
     stage_each_metric(actor_stage(me), note_metric, &m);
     Actor__Metrics reply = {PROTOBUF_C_MESSAGE_INIT(&actor__metrics__descriptor)};
     reply.n_metrics = m.metrics.len;

@@ -132,7 +132,7 @@ check_text "its witness is gone" "^0$" "$(ctl get configmaps -n kube-system -o n
 check "experiments are deleted like anything" ctl delete experiment rolling rolling-impossible
 
 # ---- to be seen ------------------------------------------------------------------------------------------
-check_text "troupe metrics counts for Prometheus" '^troupe_actor_messages_total\{actor="store/m1"\} [0-9]+$' "$(troupe m1 metrics --run-dir "$WORK/m1/run")"
+check_text "troupe metrics counts for Prometheus" '^troupe_actor_messages_total\{actor="store/m1",process="main"\} [0-9]+$' "$(troupe m1 metrics --run-dir "$WORK/m1/run")"
 ctl get pods > /dev/null
 ctl trace --last --perfetto "$WORK/trace.json" 2> /dev/null
 check_text "a trace for Perfetto holds the walk through the API server" '"tid":"apiserver/m1"' "$(cat "$WORK/trace.json")"

@@ -54,7 +54,9 @@ static void on_end(actor_t *me, const message_t *msg, const void *body) {
 }
 static void on_down(actor_t *me, const message_t *msg, const void *body) {
     const Actor__Down *down = body;
-    hear(me, msg, text_of(down->address, strlen(down->address)));
+    heard_t what = text_of(down->address, strlen(down->address));
+    snprintf(what.reason, sizeof what.reason, "%s", down->reason);
+    hear(me, msg, what);
 }
 static void on_up(actor_t *me, const message_t *msg, const void *body) {
     const Actor__Up *up = body;

@@ -13,6 +13,7 @@ typedef struct {
     char text[HAND_TEXT_MAX]; // data of a chunk, why of a failure, address of a Down or Up
     int64_t number;           // offset of a chunk
     char principal[64];
+    char reason[64]; // of a Down
 } heard_t;
 
 typedef struct {

@@ -593,6 +593,40 @@ Test(link, a_killed_link_comes_back_and_its_peers_are_up_again)
     ASSERT_NO_LEAKS();
 }
 
+Test(link, a_death_elsewhere_is_heard_of_once_and_with_its_reason)
+{
+    CLEANUP(remove_folder) char *folder = make_folder();
+    CLEANUP(free_charp) char *endpoint = str_printf("ipc://%s/a.sock", folder);
+    hand_t hb;
+    hand_init(&hb);
+    process_t *a = make_process("a", NULL), *b = make_process("b", NULL);
+    spawn_echo(a, "first"), spawn_echo(a, "second");
+    listen_ipc(a, endpoint, "part");
+    hand_spawn(&hb, b, "d", NULL, "b");
+    connect_ipc(b, "a", endpoint);
+    cr_assert(hand_reaches(&hb, "echo/second"));
+    hand_monitor(&hb, "echo/first"), hand_monitor(&hb, "echo/second");
+    ASSERT_HEARD(&hb, 0, "Up", "echo/first");
+    ASSERT_HEARD(&hb, 1, "Up", "echo/second");
+    process_retire(a, "echo/first", "it had its day");
+    ASSERT_HEARD(&hb, 2, "Down", "echo/first");
+    cr_assert_str_eq(hand_heard(&hb, 2)->reason, "it had its day");
+    spawn_echo(a, "first");
+    ASSERT_HEARD(&hb, 3, "Up", "echo/first");
+    process_retire(a, "echo/first", "and again");
+    ASSERT_HEARD(&hb, 4, "Down", "echo/first");
+    end(&a); // and with it the link, on which the first is dead already
+    ASSERT_HEARD(&hb, 5, "Down", "echo/second");
+    hand_monitor(&hb, "echo/nobody"); // behind all that the end has set off
+    ASSERT_HEARD(&hb, 6, "Down", "echo/nobody");
+    cr_assert_eq(hb.heard_len, 7);
+    end(&b);
+    hand_done(&hb);
+    remove_folder(&folder);
+    free_charp(&endpoint);
+    ASSERT_NO_LEAKS();
+}
+
 Test(link, a_peer_that_does_not_read_is_overload_not_memory)
 {
     enum { FLOOD = LANE_WINDOW + LANE_QUEUE_MAX + 500 };

@@ -65,16 +65,20 @@ static const char *fault_of(char *text) {
 Test(metrics, keep_to_the_format_whatever_actors_are_called)
 {
     Actor__ActorInfo a = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_info__descriptor)}, b = a;
-    a.address = "store/m1";
+    a.address = "store/m1", a.process = "main";
     b.address = "odd/\"quo\\ted\"\n";
-    b.messages = UINT32_MAX;
-    Actor__ActorInfo *infos_at[] = {&a, &b};
+    b.messages = UINT32_MAX, b.process = "main";
+    Actor__ActorInfo c = a; // as links of several processes to one are
+    c.process = "second";
+    Actor__ActorInfo *infos_at[] = {&a, &b, &c};
     Actor__ActorInfos infos = {PROTOBUF_C_MESSAGE_INIT(&actor__actor_infos__descriptor)};
-    infos.actors = infos_at, infos.n_actors = 2;
+    infos.actors = infos_at, infos.n_actors = LENGTH_OF(infos_at);
     static const struct {
         const char *actor, *name;
         bool is_gauge;
+        const char *process;
     } rows[] = {{"store/m1", "b_total", false},
+                {"store/m1", "b_total", false, "second"},
                 {"store/m1", "a_depth{kind=\"x\"}", true},
                 {"odd/\"quo\\ted\"\n", "b_total", false},
                 {"store/m1", "a_depth{kind=\"y\"}", true},
@@ -83,6 +87,7 @@ Test(metrics, keep_to_the_format_whatever_actors_are_called)
     for (size_t i = 0; i < LENGTH_OF(rows); i++) {
         metrics_of[i] = (Actor__Metric){PROTOBUF_C_MESSAGE_INIT(&actor__metric__descriptor)};
         metrics_of[i].actor = (char *)rows[i].actor, metrics_of[i].name = (char *)rows[i].name;
+        metrics_of[i].process = or_empty(rows[i].process);
         metrics_of[i].is_gauge = rows[i].is_gauge, metrics_of[i].value = -(int64_t)i;
         metrics_at[i] = &metrics_of[i];
     }
@@ -91,7 +96,7 @@ Test(metrics, keep_to_the_format_whatever_actors_are_called)
     text_t text = TEXT_HEAP;
     metrics_print(&infos, &metrics, &text);
     cr_assert_not_null(strstr(text.at, "troupe_actor_messages_total{actor=\"odd/\\\"quo\\\\ted\\\""
-                                       "\\n\"} 4294967295\n"));
+                                       "\\n\",process=\"main\"} 4294967295\n"));
     const char *fault = fault_of(text.at);
     cr_assert_null(fault, "%s", fault);
     text_done(&text);

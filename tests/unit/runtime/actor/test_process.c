@@ -271,10 +271,13 @@ Test(process, tells_who_runs_where_and_counts_what_they_do)
     const Actor__Metrics *m = say(p, &get.base);
     text_t text = TEXT_HEAP;
     metrics_print(q, m, &text);
-    cr_assert_not_null(strstr(
-        text.at, "# TYPE echo_numbers_total counter\necho_numbers_total{actor=\"echo/e\"} 100\n"));
-    cr_assert_not_null(strstr(text.at, "echo_last{actor=\"echo/e\",parity=\"any\"} 100\n"));
-    cr_assert_not_null(strstr(text.at, "troupe_actor_messages_total{actor=\"echo/e\"} 100\n"));
+    cr_assert_not_null(
+        strstr(text.at, "# TYPE echo_numbers_total "
+                        "counter\necho_numbers_total{actor=\"echo/e\",process=\"p1\"} 100\n"));
+    cr_assert_not_null(
+        strstr(text.at, "echo_last{actor=\"echo/e\",process=\"p1\",parity=\"any\"} 100\n"));
+    cr_assert_not_null(
+        strstr(text.at, "troupe_actor_messages_total{actor=\"echo/e\",process=\"p1\"} 100\n"));
     text_done(&text);
     Actor__TraceQuery last = number(0);
     last.last = true;
