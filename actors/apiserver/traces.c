@@ -47,6 +47,12 @@ static void ask_all(actor_t *me, uint64_t id, trace_work_t *work) {
     vec_done(&systems);
 }
 
+// The question about a trace is no part of what is asked about.
+static bool is_own(const char *type) {
+    return streq(type, actor__trace_query__descriptor.name) ||
+           streq(type, actor__trace_hops__descriptor.name);
+}
+
 // "The last" is asked of each process, and each answers with its own: the newest of them is meant.
 static void finish(actor_t *me, uint64_t id, trace_work_t *work) {
     server_t *s = actor_state(me);
@@ -57,8 +63,7 @@ static void finish(actor_t *me, uint64_t id, trace_work_t *work) {
         const Actor__TraceHops *part =
             msg_unpack_own(arena, &actor__trace_hops__descriptor, blob_bytes(work->answers.at[i]));
         for (size_t h = 0; part && h < part->n_hops && all.n_hops < TRACE_HOPS_MAX; h++)
-            if (!streq(part->hops[h]->type, actor__trace_query__descriptor.name))
-                all.hops[all.n_hops++] = part->hops[h];
+            if (!is_own(part->hops[h]->type)) all.hops[all.n_hops++] = part->hops[h];
     }
     qsort(all.hops, all.n_hops, sizeof *all.hops, by_time);
     if (work->query.last && all.n_hops) { // only whom the command line spoke to knew it: all, now

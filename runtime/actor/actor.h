@@ -86,7 +86,7 @@ void stage_kill(stage_t *s, actor_t *actor, const char *reason);
 void stage_pause(stage_t *s, actor_t *actor, bool paused);
 void stage_hang(stage_t *s, actor_t *actor); // a fault: a call of it that never returns
 void stage_stop(stage_t *s, actor_t *actor, const char *reason); // for good, children first
-bool stage_drained(const actor_t *actor); // its mailbox is empty
+bool stage_drained(const actor_t *actor);                        // its mailbox is empty
 void stage_stop_all(stage_t *s, const char *reason);             // reverse order of start
 // Every instance ends at once, as a crash ends them (the host keeps what the directory says to
 // itself). stage_revive starts those under the root again, in their old order.
