@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Real members of the store under kill -9, SIGSTOP, partitions and one-way losses: all that clients were
-# told goes into a history, and store_load judges it (store/check/history.h). Members speak over tcp with
+# Real members of the store under kill -9, SIGSTOP, partitions, one-way losses, full disks, clocks that
+# differ, and members that lose their data folder and are rebuilt: all that clients were told goes into a history, and store_load judges it (store/check/history.h). Members speak over tcp with
 # CURVE from a network namespace each; clients reach every member over its socket, also a parted one, so
 # that a leader who leads no more is asked.
 #   SOAK=600 tests/e2e/test_store_history.sh      ten minutes of it; HISTORY_DIR=… keeps the histories
 . "$(dirname "$0")/lab.sh"
-ALONE=${SOAK:-8} THREE=${SOAK:-24} CLIENTS=${CLIENTS:-16}
+ALONE=${SOAK:-8} THREE=${SOAK:-32} CLIENTS=${CLIENTS:-16}
 lab_new
 host_add m1 11; host_add m2 12; host_add m3 13
 SEED=${SEED:-$RANDOM}; RANDOM=$SEED
-note "seed $SEED"
+LEASES=$([ $((SEED % 2)) = 1 ] && echo true || echo false)
+note "seed $SEED, reads by lease: $LEASES"
+# Full in a moment, and nobody else's.
+for h in m1 m2 m3; do on "$h" mount -t tmpfs -o size=200m "$h" "$WORK/$h/data" || exit 1; done
 wait_s() { read -rt "$1" <> <(:) || true; }
 
 topology() { # MEMBER…: of each of these members, who differ by what ${…} stands for
@@ -24,7 +27,7 @@ processes:
     - {role: disk, name: "\${node}", set: {dataDir: "\${data}/store", member: "\${node}", cluster: $LAB}}
   - name: store
     actors:
-    - {role: store, name: "\${node}", set: {dataDir: "\${data}/store", member: "\${node}", members: [${list//,/, }]}}
+    - {role: store, name: "\${node}", set: {dataDir: "\${data}/store", member: "\${node}", members: [${list//,/, }], leaseReads: $LEASES}}
   listen:
   - {endpoint: "ipc://\${run}/troupe.sock", principal: admin}
 Y
@@ -37,8 +40,8 @@ Y
     echo "principals:"
     for m in "$@"; do echo "- {name: $m, roles: [store/$m, disk/$m]}"; done
 }
-start() { # HOST
-    troupe "$1" run -f "$WORK/$1/store.yaml" --node "$1" --node-ip "${IP_OF[$1]}" --data "$WORK/$1/data" \
+start() { # HOST [COMMAND…]: run by that
+    on "$1" "${@:2}" "$BIN/troupe" run -f "$WORK/$1/store.yaml" --node "$1" --node-ip "${IP_OF[$1]}" --data "$WORK/$1/data" \
         --run-dir "$WORK/$1/run" --config-dir "$WORK/$1/config" -d --wait 20
 }
 stop() { troupe "$1" down --run-dir "$WORK/$1/run"; }
@@ -46,9 +49,22 @@ member_pid() { on "$1" pgrep -f "troupe actor-process .*--process $1 " | head -1
 
 # ---- faults: each ends by itself -----------------------------------------------------------------------
 declare -A DONE=()
+# Its folder is gone, and it is made whole from the others. Never started without the mark: it may have voted.
+rebuilt() { # HOST
+    local job code
+    stop "$1"; on "$1" rm -rf "$WORK/$1/data/store"
+    troupe "$1" store rebuild --yes --node "$1" --data "$WORK/$1/data" --run-dir "$WORK/$1/run" & job=$!
+    until on "$1" test -e "$WORK/$1/data/store/rejoin"; do kill -0 $job || return 1; wait_s 0.02; done
+    start "$1"
+    until_true 20 is_voter "$1" > /dev/null; code=$?
+    [ $code -eq 0 ] || kill $job
+    wait $job
+    return $code
+}
+is_voter() { troupe "$1" store status --data "$WORK/$1/data" --run-dir "$WORK/$1/run" --timeout 3 | grep -A1 "^$1\$" | grep -q voter; }
+
 fault() { # KIND HOST
-    local pid
-    DONE[$1]=$((${DONE[$1]:-0} + 1))
+    local pid offset
     case $1 in
     kill) pid=$(member_pid "$2") && [ -n "$pid" ] && on "$2" kill -9 "$pid" 2> /dev/null ;;
     stop) pid=$(member_pid "$2"); [ -n "$pid" ] || return 0
@@ -57,17 +73,23 @@ fault() { # KIND HOST
     part) unplug "$2"; wait_s "1.$((RANDOM % 9))"; plug "$2" ;;
     deaf) on "$2" iptables -A INPUT -i eth0 -j DROP; wait_s "1.$((RANDOM % 9))"; on "$2" iptables -F INPUT ;;
     dumb) on "$2" iptables -A OUTPUT -o eth0 -j DROP; wait_s "1.$((RANDOM % 9))"; on "$2" iptables -F OUTPUT ;;
+    full) on "$2" dd if=/dev/zero of="$WORK/$2/data/filler" bs=1M 2> /dev/null; wait_s "1.$((RANDOM % 9))"
+          on "$2" rm "$WORK/$2/data/filler" ;;
+    clock) stop "$2" > /dev/null 2>&1; offset=$((RANDOM * 3))
+          start "$2" unshare --time --boottime $offset --monotonic $offset > "$WORK/$2/start.log" 2>&1 || return 0 ;;
+    replace) rebuilt "$2" > "$WORK/$2/rebuild.log" 2>&1 || { note "$2 was not rebuilt:"; sed 's/^/#   /' "$WORK/$2/rebuild.log"; return 0; } ;;
     slow) on "$2" tc qdisc add dev eth0 root netem delay 60ms 40ms loss 10% 2> /dev/null; wait_s "1.$((RANDOM % 9))"
           on "$2" tc qdisc del dev eth0 root 2> /dev/null ;;
     esac
+    DONE[$1]=$((${DONE[$1]:-0} + 1))
     return 0
 }
-storm() { # PID "KINDS" HOST…: one fault after the other while PID lives
-    local pid=$1 kinds; read -ra kinds <<< "$2"; shift 2
+storm() { # SECONDS "KINDS" HOST…: one fault after the other, the kinds in turn; then calm, for the last answers
+    local end=$(($(now_ms) + $1 * 1000)) kinds at=$RANDOM; read -ra kinds <<< "$2"; shift 2
     local hosts=("$@")
-    while kill -0 "$pid" 2> /dev/null; do
+    while [ "$(now_ms)" -lt "$end" ]; do
         wait_s "0.$((RANDOM % 9 + 1))"
-        fault "${kinds[RANDOM % ${#kinds[@]}]}" "${hosts[RANDOM % ${#hosts[@]}]}"
+        fault "${kinds[at++ % ${#kinds[@]}]}" "${hosts[RANDOM % ${#hosts[@]}]}"
     done
 }
 
@@ -79,7 +101,7 @@ judged() { # NAME SECONDS "KINDS" HOST…
     "$BIN/store_load" run --connect "${sockets:1}" --clients "$CLIENTS" --seconds "$seconds" --seed "$SEED" \
         --watches 3 --history "$WORK/$name.history" > "$WORK/$name.out" 2>&1 &
     local load=$!
-    storm "$load" "$kinds" "$@"
+    storm "$seconds" "$kinds" "$@"
     wait "$load"; code=$?
     sed 's/^/# /' "$WORK/$name.out"
     note "faults:$(for k in "${!DONE[@]}"; do printf ' %s %s' "${DONE[$k]}" "$k"; done)"
@@ -97,12 +119,12 @@ sed '0,/ put /s/ put \([^ ]*\) / put \1x /' "$WORK/alone.history" > "$WORK/forge
 "$BIN/store_load" check "$WORK/forged.history" > "$WORK/forged.out" 2>&1
 [ $? -eq 1 ] && ok "a forged history is told from a true one" || { not_ok "a forged history is told from a true one"; sed 's/^/#   /' "$WORK/forged.out"; }
 check "it stops" stop m1
-rm -rf "$WORK/m1/data"
+on m1 rm -rf "$WORK/m1/data/store"
 
 # ---- three members -------------------------------------------------------------------------------------
 MEMBERS=(m1 m2 m3)
 for h in "${MEMBERS[@]}"; do
-    mkdir -p "$WORK/$h/data" "$WORK/$h/config/keys/allowed"
+    mkdir -p "$WORK/$h/config/keys/allowed"
     "$BIN/troupe" keys "$h" --dir "$WORK/$h/config/keys" > /dev/null || not_ok "keys of $h"
 done
 for h in "${MEMBERS[@]}"; do
@@ -110,5 +132,6 @@ for h in "${MEMBERS[@]}"; do
     topology "${MEMBERS[@]}" > "$WORK/$h/store.yaml"
     check "member $h starts" start "$h"
 done
-judged three "$THREE" "kill kill stop part deaf dumb slow" "${MEMBERS[@]}"
+judged three "$THREE" "kill full stop replace part deaf kill clock dumb slow" "${MEMBERS[@]}"
+for k in full replace clock; do [ "${DONE[$k]:-0}" -gt 0 ] && ok "three: $k happened" || not_ok "three: $k happened"; done
 for h in "${MEMBERS[@]}"; do check "member $h stops" stop "$h"; done
