@@ -235,6 +235,42 @@ Test(store_actor, bad_requests_are_refused_and_change_nothing)
     ASSERT_NO_LEAKS();
 }
 
+// With members named wrongly, or the log of another cluster: it does not serve, and serves again,
+// with all it had, when that is put right.
+Test(store_actor, a_member_that_is_set_up_wrongly_does_not_serve_and_changes_nothing)
+{
+    static const char *const twice[] = {"m1", "m2", "m1"}, *const others[] = {"m2", "m3"};
+    for (int sort = 0; sort < 3; sort++) {
+        world_t w;
+        world_open(&w, 9);
+        put(&w, "a", "1");
+        uint64_t cluster_id = w.disk.cluster_id;
+        if (sort == 0) w.disk.cluster_id = 77;
+        if (sort == 1) w.store.members = (config_strings_t){twice, 3};
+        if (sort == 2) w.store.members = (config_strings_t){others, 2};
+        sim_crash_process(w.sim, "p1");
+        sim_restart_process(w.sim, "p1");
+        sim_run_for(w.sim, 100);
+        uint64_t writes = files_fake_writes(w.files);
+        Store__RangeRequest range = {
+            .base = PROTOBUF_C_MESSAGE_INIT(&store__range_request__descriptor)};
+        range.key = data("a");
+        void *reply = NULL;
+        why_t why;
+        cr_assert_neq(ask(&w, &range.base, &store__range_reply__descriptor, &reply, &why), ERR_OK,
+                      "%d", sort);
+        cr_assert_eq(files_fake_writes(w.files), writes);
+        w.disk.cluster_id = cluster_id;
+        w.store.members = (config_strings_t){0};
+        sim_crash_process(w.sim, "p1");
+        sim_restart_process(w.sim, "p1");
+        sim_run_for(w.sim, 6000); // it may be in back-off
+        cr_assert_str_eq(get(&w, "a"), "1");
+        world_close(&w);
+    }
+    ASSERT_NO_LEAKS();
+}
+
 Test(store_actor, its_status_says_where_it_stands)
 {
     world_t w;

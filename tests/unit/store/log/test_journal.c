@@ -1,6 +1,9 @@
 // The log on disk, over the fake files port.
+#include "runtime/base/hash.h"
+#include "runtime/base/le.h"
 #include "runtime/base/rng.h"
 #include "store/log/journal.h"
+#include "store/log/record.h"
 #include "tests/support/leaks.h"
 #include <signal.h>
 
@@ -306,6 +309,47 @@ Test(journal, damage_found_while_reading_back_is_told)
     cr_assert_eq(journal_read(j, 1, 1, &arena, &entries, &len, &why), ERR_CORRUPT);
     cr_assert_eq(journal_read(j, 2, 1, &arena, &entries, &len, &why), ERR_NOT_FOUND);
     arena_done(&arena);
+    journal_close(&j);
+    files_fake_destroy(&files);
+    ASSERT_NO_LEAKS();
+}
+
+// The header as a program of that version would have written it.
+static void set_version(files_t *files, const char *path, uint32_t version) {
+    enum { VERSION_AT = 8, CRC_AT = 12 };
+    uint8_t header[RECORD_SEGMENT_HEADER_BYTES];
+    file_t *file = NULL;
+    size_t len = 0;
+    why_t why;
+    cr_assert_eq(files_open(files, path, FILE_OPEN_WRITE, &file, &why), ERR_OK);
+    cr_assert_eq(file_read_at(file, 0, header, sizeof header, &len, &why), ERR_OK);
+    le_put32(header + VERSION_AT, version);
+    uint32_t crc = hash_crc32c(0, header, CRC_AT);
+    le_put32(header + CRC_AT, hash_crc32c(crc, header + CRC_AT + 4, sizeof header - CRC_AT - 4));
+    cr_assert_eq(file_write_at(file, 0, (bytes_t){header, sizeof header}, &why), ERR_OK);
+    cr_assert_eq(file_sync(file, &why), ERR_OK);
+    file_close(&file);
+}
+
+Test(journal, a_log_of_a_newer_format_is_refused_and_stays_as_it_is)
+{
+    files_t *files = files_fake_new(1);
+    journal_t *j = opened(files);
+    const char *path = "/log/0000000000000001.seg";
+    why_t why;
+    append(j, 1, 1, "one");
+    sync_it(j);
+    journal_close(&j);
+    set_version(files, path, RECORD_VERSION + 1);
+    for (int i = 0; i < 2; i++) {
+        uint64_t writes = files_fake_writes(files);
+        cr_assert_eq(try_open(files, &j, &why), ERR_UNSUPPORTED, "%s", why.text);
+        cr_assert_not_null(strstr(why.text, path), "%s", why.text);
+        cr_assert_eq(files_fake_writes(files), writes);
+    }
+    set_version(files, path, RECORD_VERSION);
+    j = opened(files);
+    expect(j, 1, "one");
     journal_close(&j);
     files_fake_destroy(&files);
     ASSERT_NO_LEAKS();
