@@ -87,8 +87,9 @@ static bytes_t read_bytes(reader_t *r) {
     return (bytes_t){to, len};
 }
 
-static history_compare_t read_compare(reader_t *r) {
+static history_compare_t read_compare(reader_t *r, bool of_range) {
     history_compare_t c = {.key = read_bytes(r)};
+    if (of_range) c.end = read_bytes(r);
     c.target = (history_target_t)ONE_OF(r, targets, "no such target");
     c.relation = (history_relation_t)ONE_OF(r, relations, "no such relation");
     if (c.target == HISTORY_VALUE)
@@ -136,7 +137,9 @@ static void read_branches(reader_t *r, history_entry_t *e) {
     ops_t then = {0}, otherwise = {0};
     while (r->at < r->end && !r->bad) {
         if (take(r, "if"))
-            vec_push(&compares, read_compare(r));
+            vec_push(&compares, read_compare(r, false));
+        else if (take(r, "every"))
+            vec_push(&compares, read_compare(r, true));
         else if (take(r, "then"))
             vec_push(&then, read_op(r));
         else if (take(r, "else"))
@@ -307,8 +310,9 @@ static void print_reply(text_t *t, const history_op_t *op, const history_reply_t
 static void print_txn(text_t *t, const history_entry_t *e) {
     for (size_t i = 0; i < e->compares_len; i++) {
         const history_compare_t *c = &e->compares[i];
-        text_add(t, " if");
+        text_add(t, c->end.len ? " every" : " if");
         print_bytes(t, c->key);
+        if (c->end.len) print_bytes(t, c->end);
         text_addf(t, " %s %s", targets[c->target], relations[c->relation]);
         if (c->target == HISTORY_VALUE)
             print_bytes(t, c->value);

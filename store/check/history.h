@@ -17,7 +17,7 @@
 // As text, one thing a line, words separated by one space; bytes outside !..~ and % are %XX, an
 // empty word is %; # begins a comment. Times are microseconds of one monotonic clock, `-`: never.
 //     base REVISION
-//     CLIENT INVOKED RETURNED OUTCOME REVISION txn {if KEY TARGET RELATION OPERAND} {then|else OP}
+//     CLIENT INVOKED RETURNED OUTCOME REVISION txn {IF} {then|else OP}
 //         [=> yes|no {put | del COUNT | got more|all {kv}}]
 //     CLIENT INVOKED RETURNED OUTCOME REVISION get KEY END LIMIT AT [=> got more|all {kv}]
 //     CLIENT INVOKED RETURNED OUTCOME REVISION grant|keep|revoke LEASE TTL_MS
@@ -25,6 +25,7 @@
 //     event ID REVISION put KEY CREATE VERSION LEASE VALUE
 //     event ID REVISION del KEY
 //     seen ID REVISION                    all events up to there have come
+//     IF        if KEY TARGET RELATION OPERAND | every KEY END TARGET RELATION OPERAND
 //     OUTCOME   ok | failed | missing | unknown
 //     TARGET    value | version | create | mod | lease       RELATION  = | != | < | >
 //     OP        put KEY VALUE LEASE | del KEY END | get KEY END LIMIT AT
@@ -60,7 +61,7 @@ typedef enum {
 } history_target_t;
 typedef enum { HISTORY_EQUAL, HISTORY_NOT_EQUAL, HISTORY_LESS, HISTORY_GREATER } history_relation_t;
 typedef struct {
-    bytes_t key;
+    bytes_t key, end; // end: it holds for every key of the range that is there
     history_target_t target;
     history_relation_t relation;
     int64_t number; // of all targets but value

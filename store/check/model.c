@@ -38,7 +38,8 @@ static void name_ops(model_t *m, const history_op_t *ops, size_t len) {
 }
 
 static void name_entry(model_t *m, const history_entry_t *e) {
-    for (size_t i = 0; i < e->compares_len; i++) name_key(m, e->compares[i].key);
+    for (size_t i = 0; i < e->compares_len; i++)
+        if (e->compares[i].end.len == 0) name_key(m, e->compares[i].key);
     name_ops(m, e->then, e->then_len);
     name_ops(m, e->otherwise, e->otherwise_len);
     name_lease(m, e->lease);
@@ -206,8 +207,7 @@ static bool order_holds(history_relation_t relation, int order) {
     }
 }
 
-static bool compare_holds(const model_t *m, const history_compare_t *c) {
-    const model_value_t *v = &m->values[number_of(m, c->key)];
+static bool holds_for(const model_value_t *v, const history_compare_t *c) {
     int64_t number = 0;
     switch (c->target) {
     case HISTORY_VALUE: // of a key that is not there no compare holds
@@ -218,6 +218,14 @@ static bool compare_holds(const model_t *m, const history_compare_t *c) {
     case HISTORY_LEASE: number = v->lease; break;
     }
     return order_holds(c->relation, (number > c->number) - (number < c->number));
+}
+
+static bool compare_holds(const model_t *m, const history_compare_t *c) {
+    if (c->end.len == 0) return holds_for(&m->values[number_of(m, c->key)], c);
+    size_t at, to;
+    for (model_range(m, c->key, c->end, &at, &to); at < to; at++)
+        if (m->values[at].is_there && !holds_for(&m->values[at], c)) return false;
+    return true;
 }
 
 // ---- changes ------------------------------------------------------------------------------------

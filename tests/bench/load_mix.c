@@ -125,6 +125,15 @@ static history_entry_t next_txn(mix_client_t *c, arena_t *arena) {
     if (dice < 6) { // three keys, one value
         for (uint64_t i = 0; i < 3; i++)
             ADD_THEN(&e, arena, op_put(key_of(c, arena, 't', (at + i) % TXN_KEYS), value, 0));
+    } else if (dice == 6) { // one more, if nobody changed anything since it was seen
+        add_if(&e, arena,
+               (history_compare_t){.key = all,
+                                   .end = end,
+                                   .target = HISTORY_MOD,
+                                   .relation = HISTORY_LESS,
+                                   .number = c->seen_revision + 1});
+        ADD_THEN(&e, arena, op_put(key_of(c, arena, 't', at), value, 0));
+        ADD_ELSE(&e, arena, op_get(all, end, 0));
     } else if (dice < 9) { // the first two, if nobody changed them
         for (uint64_t i = 0; i < 2; i++) {
             bytes_t key = key_of(c, arena, 't', i);
@@ -145,6 +154,7 @@ static void done_txn(mix_client_t *c, const history_entry_t *e) {
         const history_reply_t *r = &e->replies[i];
         const history_op_t *ops = e->succeeded || e->kind == HISTORY_GET ? e->then : e->otherwise;
         if (ops[i].kind != HISTORY_OP_GET) continue;
+        c->seen_revision = e->revision;
         memset(c->seen_mods, 0, sizeof c->seen_mods);
         for (size_t k = 0; k < r->kvs_len && k < 2; k++) {
             char last = (char)r->kvs[k].key.at[r->kvs[k].key.len - 1];

@@ -4,9 +4,9 @@
 //
 //     register   gets, puts and deletes of single keys
 //     append     reads a key, and puts it with something added if nobody was faster
-//     txn        several keys at once: puts, compares on two keys, deletions and gets of ranges
-//     lease      locks: a key with a lease, kept alive for a while, then given up or left to its
-//     end mixed      now this, now that: clients take the four in turn
+//     txn        several keys at once: puts, compares on keys and ranges, deletions and gets of
+//     ranges lease      locks: a key with a lease, kept alive for a while, then given up or left to
+//     its end mixed      now this, now that: clients take the four in turn
 #pragma once
 #include "runtime/base/rng.h"
 #include "store/check/history.h"
@@ -26,7 +26,7 @@ typedef struct {
     revision_t seen_mod;
     bytes_t seen;
     // txn: keys and their mod revisions of the last range
-    revision_t seen_mods[2];
+    revision_t seen_mods[2], seen_revision;
     // lease
     int64_t lease;  // 0: none
     bool holds;     // the lock is its own

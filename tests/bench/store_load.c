@@ -123,6 +123,7 @@ static ProtobufCMessage *txn_of(arena_t *arena, const history_entry_t *e) {
     for (size_t i = 0; i < e->compares_len; i++) {
         Store__Compare *c = MSG_NEW(arena, Store__Compare, store__compare__descriptor);
         c->key = data_of(e->compares[i].key);
+        c->range_end = data_of(e->compares[i].end);
         c->target = targets[e->compares[i].target];
         c->result = results[e->compares[i].relation];
         c->number = e->compares[i].number;

@@ -53,6 +53,16 @@ static const row_t rows[] = {
      "2 10 20 ok 1 get a % 0 0 => got all kv a 1 1 1 0 x\n"
      "1 30 40 ok 1 txn then put a x 0 => yes put\n",
      BAD, "it began when this revision was known"},
+    {"a compare holds for every key of a range, also of an empty one",
+     "1 10 20 ok 1 txn every a c mod > 5 then put a x 0 => yes put\n"
+     "1 30 40 ok 2 txn every a c mod < 2 then put b x 0 => yes put\n"
+     "1 50 60 ok 2 txn every a c mod < 2 then put b y 0 => no\n",
+     GOOD},
+    {"a compare over a range was told to hold, and one key of it had changed",
+     "1 10 20 ok 1 txn then put a x 0 then put b x 0 => yes put put\n"
+     "1 30 40 ok 2 txn then put b y 0 => yes put\n"
+     "2 50 60 ok 3 txn every a c mod < 2 then put a z 0 => yes put\n",
+     BAD, "it was told that its compares held"},
     {"torn transaction",
      "1 10 20 ok 1 txn then put a x 0 then put b x 0 => yes put put\n"
      "2 30 40 ok 1 get a c 0 0 => got all kv a 1 1 1 0 x\n",
