@@ -19,6 +19,11 @@ declare -A INIT_PID IP_OF
 TESTS=0 FAILURES=0
 KEEP=${KEEP:-}
 
+# Waits so many seconds: on a pipe into which nobody writes. One for all: made anew each time, bash
+# now and then goes on to wait for the process of `<(:)`, long gone, until some other child ends.
+exec {SILENCE}<> <(:)
+wait_s() { read -rt "$1" -u "$SILENCE" || true; }
+
 ok() { TESTS=$((TESTS + 1)); echo "ok $TESTS - $*"; }
 not_ok() { TESTS=$((TESTS + 1)); FAILURES=$((FAILURES + 1)); echo "not ok $TESTS - $*"; }
 skip() { TESTS=$((TESTS + 1)); echo "ok $TESTS - $1 # SKIP $2"; }
@@ -36,7 +41,7 @@ until_true() {
     local start limit; start=$(now_ms); limit=$(($1 * 1000)); shift
     until "$@" > "$WORK/last" 2>&1; do
         if [ $(($(now_ms) - start)) -gt $limit ]; then sed 's/^/#   /' "$WORK/last" | tail -n 12 >&2; return 1; fi
-        read -rt 0.05 <> <(:) || true
+        wait_s 0.05
     done
     echo $(($(now_ms) - start))
 }
@@ -78,7 +83,7 @@ host_power_on() { # NAME
     for i in $(seq 100); do
         INIT_PID[$h]=$(pgrep -P $outer 2> /dev/null | head -1)
         [ -n "${INIT_PID[$h]}" ] && [ "$(readlink "/proc/${INIT_PID[$h]}/exe" 2> /dev/null)" = "$WORK/init" ] && return
-        read -rt 0.02 <> <(:) || true
+        wait_s 0.02
     done
     note "host $h did not start"; return 1
 }
@@ -91,7 +96,7 @@ on() { # HOST COMMAND…
     local pid=${INIT_PID[$1]}; shift
     nsenter -t "$pid" -m -u -i -n -p --wd="$PWD" "$@"
 }
-power_cut() { kill -9 "${INIT_PID[$1]}"; while kill -0 "${INIT_PID[$1]}" 2> /dev/null; do read -rt 0.01 <> <(:) || true; done; }
+power_cut() { kill -9 "${INIT_PID[$1]}"; while kill -0 "${INIT_PID[$1]}" 2> /dev/null; do wait_s 0.01; done; }
 unplug() { ip -n "$LAB-lan" link set "p-$1" down; }
 plug() { ip -n "$LAB-lan" link set "p-$1" up; }
 from_lan() { ip netns exec "$LAB-lan" "$@"; }
@@ -112,7 +117,7 @@ lab_done() {
     [ ${#JOBS[@]} -gt 0 ] && kill "${JOBS[@]}" 2> /dev/null
     if [ -n "$KEEP" ]; then note "kept: $WORK, namespaces $LAB-*"; exit "$code"; fi
     for h in "${HOSTS[@]}"; do [ -n "${INIT_PID[$h]:-}" ] && kill -9 "${INIT_PID[$h]}" 2> /dev/null; done
-    for h in "${HOSTS[@]}"; do while [ -n "${INIT_PID[$h]:-}" ] && kill -0 "${INIT_PID[$h]}" 2> /dev/null; do read -rt 0.01 <> <(:) || true; done; done
+    for h in "${HOSTS[@]}"; do while [ -n "${INIT_PID[$h]:-}" ] && kill -0 "${INIT_PID[$h]}" 2> /dev/null; do wait_s 0.01; done; done
     grep -o "$WORK[^ ]*" /proc/self/mounts | sort -r | while read -r m; do umount -l "$m" 2> /dev/null; done
     for h in 1 2 3; do cgroups_of_lab | while read -r c; do rmdir "$c" 2> /dev/null; done; done
     for h in "${HOSTS[@]}" lan; do ip netns del "$LAB-$h" 2> /dev/null; done

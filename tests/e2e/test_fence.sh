@@ -13,7 +13,7 @@
 GAP_MAX_MS=${GAP_MAX_MS:-4000} TAKE_OVER_MAX_MS=${TAKE_OVER_MAX_MS:-4000}
 masters_new 2
 masters_start
-pause() { read -rt "$1" <> <(:) || true; }
+pause() { wait_s "$1"; }
 
 # ---- who leads, and what was refused --------------------------------------------------------------------
 lead_of() { # ROLE: the leader's address, as a master that is heard knows it

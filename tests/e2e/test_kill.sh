@@ -51,7 +51,7 @@ untouched=$(still)
 
 # ---- who works meanwhile -----------------------------------------------------------------------------------
 ms() { local t=${EPOCHREALTIME/[.,]/}; MS=$((t / 1000)); }
-pause() { read -rt "$1" <> <(:) || true; }
+pause() { wait_s "$1"; }
 going() { [ ! -e "$WORK/stop" ]; }
 
 # Log lines: "B NAME" before a request, then "A NAME RV N" (there with this content), "D NAME" (deleted)

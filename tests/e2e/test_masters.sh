@@ -108,7 +108,7 @@ check_text "a dry run rebuilds nothing" 'nothing was changed' "$(rebuild --dry-r
 compgen -G "$WORK/$lost/data/store.before-*" > /dev/null && not_ok "… nothing at all" || ok "… nothing at all"
 start_ms=$(now_ms)
 # Damaged, it did not stay up: it is started while the command waits for it.
-{ until compgen -G "$WORK/$lost/data/store.before-*" > /dev/null; do read -rt 0.05 <> <(:) || true; done; start "$lost" > "$WORK/$lost/start.log" 2>&1; } & JOBS+=($!)
+{ until compgen -G "$WORK/$lost/data/store.before-*" > /dev/null; do wait_s 0.05; done; start "$lost" > "$WORK/$lost/start.log" 2>&1; } & JOBS+=($!)
 check_text "one command rebuilds it from the others" 'has everything and votes' "$(rebuild --yes 2>&1)"
 note "after $(($(now_ms) - start_ms)) ms"
 check_text "all know it as a voter" "${NODE[$lost]} +voter" "$(member "$CTL_HOST" list)"

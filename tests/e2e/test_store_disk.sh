@@ -8,7 +8,6 @@ ROUNDS=${ROUNDS:-${TROUPE_ROUNDS:-$([ -n "${SOAK:-}" ] && echo 200 || echo 20)}}
 COPIES=${COPIES:-$([ -n "${SOAK:-}" ] && echo 50 || echo 4)}
 [ "$(id -u)" -eq 0 ] || { skip "$0" "needs root"; exit 0; }
 LEDGER="$BIN/store_ledger"
-wait_s() { read -rt "$1" <> <(:) || true; }
 MOUNTS=() RUNS=()
 clean_up() {
     local j r m
@@ -49,7 +48,7 @@ store() { local name=$1; shift; "$BIN/troupe" "$@" $(options "$name"); }
 ledger() { local name=$1; shift; "$LEDGER" "$@" --socket "$WORK/$name/run/parts/store.sock"; }
 writer_start() { # NAME: in the background, until writer_stop
     : > "$WORK/$1.ledger"
-    "$LEDGER" write --socket "$WORK/$1/run/parts/store.sock" --ledger "$WORK/$1.ledger" --clients 4 --seconds 600 > "$WORK/$1.out" 2>&1 &
+    "$LEDGER" write --socket "$WORK/$1/run/parts/store.sock" --ledger "$WORK/$1.ledger" --clients 4 --seconds 7200 > "$WORK/$1.out" 2>&1 &
     writer=$!; JOBS+=("$writer")
 }
 writer_stop() { kill "$writer" 2> /dev/null; wait "$writer" 2> /dev/null; }

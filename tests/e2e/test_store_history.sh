@@ -13,7 +13,6 @@ LEASES=$([ $((SEED % 2)) = 1 ] && echo true || echo false)
 note "seed $SEED, reads by lease: $LEASES"
 # Full in a moment, and nobody else's.
 for h in m1 m2 m3; do on "$h" mount -t tmpfs -o size=200m "$h" "$WORK/$h/data" || exit 1; done
-wait_s() { read -rt "$1" <> <(:) || true; }
 
 topology() { # MEMBER…: of each of these members, who differ by what ${…} stands for
     local m list; list=$(IFS=,; echo "$*")
