@@ -2,7 +2,7 @@
 //
 //     store_load run --connect ipc:///run/troupe.sock[,ipc://…] [--clients 16] [--seconds 10]
 //                    [--think-ms 5] [--mix register,append,txn,lease] [--watches 2]
-//                    [--history FILE] [--seed N]
+//                    [--history FILE] [--seed N] [--name NAME] [--key FILE --server-key FILE[,…]]
 //     store_load check FILE
 //     store_load rate --connect … [--clients 64] [--seconds 5] [--what put|get] [--bytes 1024]
 //
@@ -34,6 +34,7 @@ enum { TAG_BASE = 1 << 20, TAG_LAST, TIMER_END, TAG_WATCH = 1 << 21 }; // client
 
 typedef struct {
     const char *connect, *mix, *history, *what;
+    const char *name, *key, *server_keys; // over tcp: who it is, its certificate, each endpoint's
     int clients, watches;
     double seconds;
     int64_t think_ms, seed, bytes;
@@ -560,26 +561,37 @@ static int finish(load_t *load) {
 }
 
 // ---- life ---------------------------------------------------------------------------------------
-static err_t connect_all(process_t *p, const char *endpoints, why_t *why) {
+// The next of a list with commas; NULL at its end. The caller frees it.
+static char *next_of(const char **list) {
+    if (!*list || !**list) return NULL;
+    const char *end = strchrnul(*list, ',');
+    char *item = str_dup_n(*list, (size_t)(end - *list));
+    *list = *end ? end + 1 : end;
+    return item;
+}
+
+// Whoever holds the keys that were named is who we want to hear.
+static bool may_speak(void *arg, const char *principal, const char *address) { return true; }
+
+static err_t connect_all(process_t *p, const wish_t *wish, why_t *why) {
+    const char *endpoints = wish->connect, *server_keys = wish->server_keys;
     err_t err = ERR_OK;
-    while (err == ERR_OK && *endpoints) {
-        const char *end = strchrnul(endpoints, ',');
-        CLEANUP(free_charp) char *endpoint = str_dup_n(endpoints, (size_t)(end - endpoints));
-        connect_options_t options = {.peer = "", .endpoint = endpoint};
+    for (char *endpoint; err == ERR_OK && (endpoint = next_of(&endpoints));) {
+        CLEANUP(free_charp) char *server_key = next_of(&server_keys);
+        connect_options_t options = {
+            .peer = "", .endpoint = endpoint, .key_file = wish->key, .server_key_file = server_key};
         err = process_connect(p, &options, why);
-        endpoints = *end ? end + 1 : end;
+        free(endpoint);
     }
     return err;
 }
 
 static void set_mixes(load_t *load) {
     VEC(mix_kind_t) kinds = {0};
-    for (const char *at = load->wish->mix; *at;) {
-        const char *end = strchrnul(at, ',');
-        CLEANUP(free_charp) char *name = str_dup_n(at, (size_t)(end - at));
+    const char *mix = load->wish->mix;
+    for (char *name; (name = next_of(&mix)); free(name)) {
         mix_kind_t kind;
         if (mix_kind_from(name, &kind)) vec_push(&kinds, kind);
-        at = *end ? end + 1 : end;
     }
     if (kinds.len == 0) vec_push(&kinds, MIX_REGISTER);
     for (int i = 0; i < load->wish->clients; i++)
@@ -596,14 +608,17 @@ static int run(const wish_t *wish) {
     sem_init(&load->done, 0, 0);
     snprintf(load->prefix, sizeof load->prefix, "/load/%d/", (int)getpid());
     set_mixes(load);
-    char name[32];
-    snprintf(name, sizeof name, "load-%d", (int)getpid());
-    process_options_t options = {.name = name, .host = "load"};
+    char name[64];
+    if (wish->name)
+        snprintf(name, sizeof name, "%s", wish->name);
+    else
+        snprintf(name, sizeof name, "load-%d", (int)getpid());
+    process_options_t options = {.name = name, .host = "load", .may_speak_as = may_speak};
     process_t *process = NULL;
     why_t why;
     err_t err = process_new(&options, &process, &why);
     if (err == ERR_OK) err = process_add_dispatcher(process, "load", &why);
-    if (err == ERR_OK) err = connect_all(process, wish->connect, &why);
+    if (err == ERR_OK) err = connect_all(process, wish, &why);
     if (err == ERR_OK) err = process_spawn(process, "load", &load_actor, name, load, NULL, &why);
     int code = 2;
     if (err == ERR_OK) {
@@ -628,6 +643,12 @@ static bool read_wish(int argc, char **argv, wish_t *w) {
             w->mix = text;
         else if (streq(name, "--history"))
             w->history = text;
+        else if (streq(name, "--name"))
+            w->name = text;
+        else if (streq(name, "--key"))
+            w->key = text;
+        else if (streq(name, "--server-key"))
+            w->server_keys = text;
         else if (streq(name, "--what"))
             w->what = text;
         else if (streq(name, "--clients"))

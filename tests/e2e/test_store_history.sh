@@ -38,6 +38,7 @@ Y
     done
     echo "principals:"
     for m in "$@"; do echo "- {name: $m, roles: [store/$m, disk/$m]}"; done
+    echo "- {name: load, roles: [admin/load]}"
 }
 start() { # HOST [COMMAND…]: run by that
     on "$1" "${@:2}" "$BIN/troupe" run -f "$WORK/$1/store.yaml" --node "$1" --node-ip "${IP_OF[$1]}" --data "$WORK/$1/data" \
@@ -126,11 +127,17 @@ for h in "${MEMBERS[@]}"; do
     mkdir -p "$WORK/$h/config/keys/allowed"
     "$BIN/troupe" keys "$h" --dir "$WORK/$h/config/keys" > /dev/null || not_ok "keys of $h"
 done
+mkdir -p "$WORK/load" && "$BIN/troupe" keys load --dir "$WORK/load" > /dev/null || not_ok "keys of the load"
 for h in "${MEMBERS[@]}"; do
+    cp "$WORK/load/load.cert" "$WORK/$h/config/keys/allowed/"
     for m in "${MEMBERS[@]}"; do cp "$WORK/$m/config/keys/$m.cert" "$WORK/$h/config/keys/allowed/"; done
     topology "${MEMBERS[@]}" > "$WORK/$h/store.yaml"
     check "member $h starts" start "$h"
 done
 judged three "$THREE" "kill full stop replace part deaf kill clock dumb slow" "${MEMBERS[@]}"
+endpoints='' certs=''
+for h in "${MEMBERS[@]}"; do endpoints+=",tcp://${IP_OF[$h]}:6442"; certs+=",$WORK/$h/config/keys/$h.cert"; done
+check_text "over tcp, with a key of its own, an administrator is served" 'put, 8 clients: [1-9][0-9]*/s' \
+    "$(from_lan "$BIN/store_load" rate --connect "${endpoints:1}" --name load --key "$WORK/load/load.cert_secret" --server-key "${certs:1}" --clients 8 --seconds 1 2>&1)"
 for k in full replace clock; do [ "${DONE[$k]:-0}" -gt 0 ] && ok "three: $k happened" || not_ok "three: $k happened"; done
 for h in "${MEMBERS[@]}"; do check "member $h stops" stop "$h"; done
