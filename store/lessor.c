@@ -3,15 +3,7 @@
 void lessor_done(lessor_t *l) { vec_done(&l->leases); }
 
 static size_t place_of(const lessor_t *l, int64_t id) {
-    size_t low = 0, high = l->leases.len;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (l->leases.at[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return vec_place(&l->leases, it, it->id < id);
 }
 
 store_lease_t *lessor_find(const lessor_t *l, int64_t id) {

@@ -25,15 +25,7 @@ typedef struct {
 } save_t;
 
 static size_t lease_place(const save_t *s, int64_t id) {
-    size_t low = 0, high = s->leases.len;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (s->leases.at[middle].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return vec_place(&s->leases, it, it->id < id);
 }
 
 // Remembers the lease and its time to live.

@@ -28,6 +28,21 @@
         (v)->at[i] = (value);                                                        \
         (v)->len++;                                                                  \
     } while (0)
+// The first place in a sorted vector (or anything with `at` and `len`) whose element is not before
+// what is looked for; `it` names the element in the condition.
+#define vec_place(v, it, is_before)                             \
+    ({                                                          \
+        size_t low_ = 0, high_ = (v)->len;                      \
+        while (low_ < high_) {                                  \
+            size_t middle_ = (low_ + high_) / 2;                \
+            const __typeof__(*(v)->at) *it = &(v)->at[middle_]; \
+            if (is_before)                                      \
+                low_ = middle_ + 1;                             \
+            else                                                \
+                high_ = middle_;                                \
+        }                                                       \
+        low_;                                                   \
+    })
 #define vec_reset(v) ((v)->len = 0)
 #define vec_done(v)  (free((v)->at), (v)->at = NULL, (v)->len = (v)->cap = 0)
 

@@ -260,28 +260,14 @@ static size_t first_visit(const visit_t *at, size_t len, revision_t revision) {
 }
 
 static int64_t due_of(const judge_t *j, revision_t revision) {
-    size_t low = 0, high = j->dues.len;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (j->dues.at[middle].revision < revision)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = vec_place(&j->dues, it, it->revision < revision);
     return low < j->dues.len ? j->dues.at[low].returned_us : INT64_MAX;
 }
 
 // What the change to `revision` did, as this watch must have seen it.
 static bool watch_fits(judge_t *j, const history_watch_t *w, revision_t revision) {
     if (revision < w->from || revision > w->seen) return true;
-    size_t low = 0, high = w->events.len, len = 0, from, to;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (w->events.at[middle].revision < revision)
-            low = middle + 1;
-        else
-            high = middle;
-    }
+    size_t low = vec_place(&w->events, it, it->revision < revision), len = 0, from, to;
     const model_change_t *changes = model_changes(j->model, &len);
     model_range(j->model, w->key, w->end, &from, &to);
     for (size_t i = 0; i < len; i++) {

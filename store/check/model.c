@@ -105,15 +105,7 @@ const model_change_t *model_changes(const model_t *m, size_t *ret_len) {
 
 // The first key at or behind `key`.
 static size_t place_of(const model_t *m, bytes_t key) {
-    size_t low = 0, high = m->keys.len;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        if (bytes_cmp(m->keys.at[middle], key) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    return vec_place(&m->keys, it, bytes_cmp(*it, key) < 0);
 }
 
 void model_range(const model_t *m, bytes_t key, bytes_t end, size_t *ret_from, size_t *ret_to) {

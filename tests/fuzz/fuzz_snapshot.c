@@ -1,6 +1,7 @@
 // A snapshot file of foreign bytes: first as it comes, then as chunks with true checksums. It must
 // be refused, or read to its end.
 #include "runtime/base/hash.h"
+#include "runtime/base/le.h"
 #include "store/snapshot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -29,15 +30,12 @@ static void read_all(const uint8_t *bytes, size_t len) {
     files_fake_destroy(&files);
 }
 
-static void put32(uint8_t *to, uint32_t value) {
-    for (int i = 0; i < 4; i++) to[i] = (uint8_t)(value >> 8 * i);
-}
-
 // The header's checksum covers all but itself; a chunk's is seeded with its number.
 static size_t forge(uint8_t *file, const uint8_t *data, size_t len) {
     memcpy(file, "TROUPSNP", 8);
-    put32(file + 8, SNAPSHOT_VERSION);
-    put32(file + 12, hash_crc32c(hash_crc32c(0, file, 12), file + 16, SNAPSHOT_HEADER_BYTES - 16));
+    le_put32(file + 8, SNAPSHOT_VERSION);
+    le_put32(file + 12,
+             hash_crc32c(hash_crc32c(0, file, 12), file + 16, SNAPSHOT_HEADER_BYTES - 16));
     size_t at = SNAPSHOT_HEADER_BYTES;
     for (uint32_t number = 0; len >= 2; number++) {
         uint8_t *chunk = file + at, seed[4];
@@ -45,13 +43,13 @@ static size_t forge(uint8_t *file, const uint8_t *data, size_t len) {
         uint32_t kind = data[0] % 3;
         data += 2, len -= 2;
         if (body > len) body = len;
-        put32(chunk + 4, (uint32_t)body);
-        put32(chunk + 8, kind);
-        put32(chunk + 12, 0);
+        le_put32(chunk + 4, (uint32_t)body);
+        le_put32(chunk + 8, kind);
+        le_put32(chunk + 12, 0);
         memcpy(chunk + SNAPSHOT_CHUNK_HEADER_BYTES, data, body);
-        put32(seed, number);
-        put32(chunk, hash_crc32c(hash_crc32c(0, seed, sizeof seed), chunk + 4,
-                                 SNAPSHOT_CHUNK_HEADER_BYTES - 4 + body));
+        le_put32(seed, number);
+        le_put32(chunk, hash_crc32c(hash_crc32c(0, seed, sizeof seed), chunk + 4,
+                                    SNAPSHOT_CHUNK_HEADER_BYTES - 4 + body));
         data += body, len -= body;
         at += SNAPSHOT_CHUNK_HEADER_BYTES + body;
     }
