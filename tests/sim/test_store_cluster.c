@@ -116,13 +116,13 @@ static void run_seeds(const series_t *s) {
 
 Test(store_cluster, three_members_lose_nothing_and_agree)
 {
-    run_seeds(&(series_t){.members = 3, .seeds = 12, .least_acked = 50});
+    run_seeds(&(series_t){.members = 3, .seeds = 9, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
 Test(store_cluster, five_members_lose_nothing_and_agree)
 {
-    run_seeds(&(series_t){.members = 5, .seeds = 5, .least_acked = 50});
+    run_seeds(&(series_t){.members = 5, .seeds = 4, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
@@ -138,7 +138,7 @@ static const double DRIFT_ALLOWED = 0.047;
 Test(store_cluster, reads_by_lease_show_all_that_was_acknowledged)
 {
     run_seeds(&(series_t){
-        .members = 3, .lease_reads = true, .drift = DRIFT_ALLOWED, .seeds = 8, .least_acked = 50});
+        .members = 3, .lease_reads = true, .drift = DRIFT_ALLOWED, .seeds = 4, .least_acked = 50});
     ASSERT_NO_LEAKS();
 }
 
@@ -351,7 +351,7 @@ static void rebuild(world_t *w, size_t i, uint64_t seed) {
 Test(store_cluster, a_member_that_lost_its_folder_is_rebuilt_by_itself)
 {
     log_set_level(LOG_LEVEL_ERROR);
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= 3; seed++) {
         world_t w;
         world_open(&w, seed, 3, false);
         world_fill(&w);
@@ -448,7 +448,7 @@ static bool cut_off_leader_reads_stale(uint64_t seed, double drift) {
 Test(store_cluster, a_leader_that_is_cut_off_reads_no_longer_than_its_lease)
 {
     log_set_level(LOG_LEVEL_ERROR);
-    for (uint64_t seed = 1; seed <= 8; seed++)
+    for (uint64_t seed = 1; seed <= 3; seed++)
         cr_assert(!cut_off_leader_reads_stale(seed, DRIFT_ALLOWED), "seed %llu",
                   (unsigned long long)seed);
     ASSERT_NO_LEAKS();
