@@ -1,5 +1,6 @@
 #include "actors/store/disk_actor.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
@@ -101,7 +102,7 @@ static err_t append(actor_t *me, const Raftpb__DiskWrite *request, why_t *why) {
         entries[i] =
             (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
     }
-    raft_hard_t hard = {request->term, request->vote};
+    raft_hard_t hard = {request->term, CANARY(DISK_LOSES_VOTES) ? 0 : request->vote};
     if (request->begin_after && request->part == 0) {
         err_t begun =
             journal_restart(self->journal, request->begin_after, request->begin_term, why);
@@ -432,7 +433,7 @@ static void answer(actor_t *me, int64_t sync_us, int64_t delay_us) {
 
 static void sync(actor_t *me) {
     disk_t *self = actor_state(me);
-    if (self->args->canary_ack_before_sync) {
+    if (CANARY(DISK_ACKS_UNSYNCED)) {
         self->write_synced = self->write;
         tell_synced(me, self->write, 0);
         return;
@@ -488,7 +489,6 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
                                                     : store_cluster_id(self->args->cluster),
         .member_id = store_member_id(self->args->member),
         .segment_bytes = segment_bytes(self),
-        .blind_to_torn_tails = self->args->canary_blind_to_torn_tails,
     };
     uint64_t lot = rng_next(actor_rng(me));
     err_t err = journal_open(self->files, &options, lot ? lot : 1, &self->journal, why);

@@ -31,9 +31,6 @@ typedef struct {
     uint64_t cluster_id;
     const char *cluster;
     uint64_t reserve_bytes; // 0: DISK_RESERVE_BYTES, of a simulated disk two segments
-    // Canaries: each breaks a promise, so that a test can see it caught.
-    bool canary_ack_before_sync;
-    bool canary_blind_to_torn_tails;
 } disk_args_t;
 
 // In data_dir: this folder takes the place of one that was lost; its member is taken out of the

@@ -3,6 +3,7 @@
 #include "cli/troupe/simulate_jobs.h"
 #include "cli/troupe/simulate_shrink.h"
 #include "runtime/api/node.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/io/config_tree.h"
@@ -15,7 +16,7 @@ typedef struct {
     int64_t seed, seeds;
     int64_t masters, nodes, pods, minutes; // 0: the scenario's
     int64_t jobs, within, at_least;        // within: seconds
-    const char *scenario, *only, *json;
+    const char *scenario, *only, *json, *canary;
     bool trace, whole, help;
 } simulate_options_t;
 
@@ -36,6 +37,8 @@ static const option_t options[] = {
     OPTION("only", OPTION_STRING, only, "LIST", "of the seed's faults, as a failure prints them"),
     OPTION("whole", OPTION_FLAG, whole, NULL, "leave a failing run's faults as they are"),
     OPTION("json", OPTION_STRING, json, "FILE", "write what was seen there"),
+    OPTION("canary", OPTION_STRING, canary, "NAME",
+           "a planted bug (docs/simulator.md); builds with a sanitizer have them"),
     OPTION("trace", OPTION_FLAG, trace, NULL, "print the story, a line for each delivery"),
     {"help", 'h', OPTION_FLAG, offsetof(simulate_options_t, help), NULL, "this text", NULL},
     {0},
@@ -59,6 +62,12 @@ static err_t read_scenario(const simulate_options_t *o, arena_t *arena, scenario
     return scenario_check(ret, why);
 }
 
+static err_t plant(const char *name, why_t *why) {
+    for (canary_t c = CANARY_NONE; name && c < CANARIES_LEN; c++)
+        if (streq(canary_name(c), name) && canary_plant(c)) return ERR_OK;
+    return name ? why_set(why, ERR_INVALID, "--canary: this build has no %s", name) : ERR_OK;
+}
+
 // The line that runs this seed again, and says how.
 static const char *replay(arena_t *arena, const simulate_options_t *o, uint64_t seed,
                           const char *only) {
@@ -74,6 +83,7 @@ static const char *replay(arena_t *arena, const simulate_options_t *o, uint64_t 
             text_addf(&line, " --%s %lld", numbers[i].name, (long long)numbers[i].value);
     if (o->scenario) text_addf(&line, " --scenario %s", o->scenario);
     if (only[0]) text_addf(&line, " --only %s", only);
+    if (o->canary) text_addf(&line, " --canary %s", o->canary);
     return text_str(&line);
 }
 
@@ -241,6 +251,7 @@ static err_t run(const simulate_options_t *o, arena_t *arena, why_t *why) {
     scenario_t scenario;
     fault_plan_t plan = {0};
     err_t err = read_scenario(o, arena, &scenario, why);
+    if (!err) err = plant(o->canary, why);
     if (err) return err;
     if (o->jobs < 1 || o->jobs > SIMULATE_JOBS_MAX)
         return why_set(why, ERR_USAGE, "--jobs: 1 to %d", SIMULATE_JOBS_MAX);

@@ -29,7 +29,6 @@ typedef struct {
     raft_id_t member_id;      // must be the log's own; 0: any, read_only
     uint64_t segment_bytes;   // 0: the default
     bool read_only;           // nothing is changed, a torn tail neither; ERR_NOT_FOUND: no log
-    bool blind_to_torn_tails; // canary: takes records on trust, so that a test can see it caught
 } journal_options_t;
 
 typedef struct {

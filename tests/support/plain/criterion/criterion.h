@@ -46,6 +46,7 @@ void plain_fail(const char *file, int line, const char *what, const char *fmt, .
 #define cr_assert_arr_eq(a, b, size, ...) \
     PLAIN_CHECK(memcmp((a), (b), (size)) == 0, #a " equals " #b, __VA_ARGS__)
 #define cr_assert_fail(...) PLAIN_CHECK(false, "never", __VA_ARGS__)
+#define cr_skip_test        cr_assert_fail // where this stands in nothing is skipped
 #define cr_log_warn(...)    (fprintf(stderr, __VA_ARGS__), fputc(10, stderr))
 #define cr_log_info         cr_log_warn
 #define cr_expect           cr_assert
