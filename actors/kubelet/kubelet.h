@@ -46,6 +46,7 @@ typedef struct {
     int64_t lease_interval_ms;     // default 10 s
     int64_t status_interval_ms;    // node status without a change; default 5 min
     bool simulated;                // the runtime is made up (runtime_sim)
+    bool has_runtime;              // somebody else runs runtime/NODE: it outlives the kubelet
     // simulated: how long things take
     int64_t sim_sandbox_ms, sim_create_ms, sim_start_ms, sim_pull_ms, sim_stop_ms;
     int64_t sim_exit_ms; // an end is written down this much later than it is told; default 0

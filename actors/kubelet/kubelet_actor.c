@@ -902,9 +902,11 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
                                                   .tag = K_TAG_NODE});
     informer_subscribe(self->pods, on_pod_changed, me);
     informer_subscribe(self->node, on_node_changed, me);
-    err_t err = actor_spawn(me, self->args.simulated ? &runtime_sim_actor : &runtime_cri_actor,
-                            actor_name(me), &self->args, why);
-    if (err) return err;
+    const actor_def_t *runtime = self->args.simulated ? &runtime_sim_actor : &runtime_cri_actor;
+    if (!self->args.has_runtime) {
+        err_t err = actor_spawn(me, runtime, actor_name(me), &self->args, why);
+        if (err) return err;
+    }
     actor_monitor(me, self->runtime_address);
     kubelet_static_start(me);
     informers_start(&self->informers, me);

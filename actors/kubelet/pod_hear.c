@@ -3,6 +3,7 @@
 #include "actors/kubelet/registry.h"
 #include "runtime/actor/api_client.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/canary.h"
 #include "troupe/api.pb-c.h"
 
 static int64_t ms_of(int64_t ns) { return ns / 1000000; }
@@ -85,6 +86,7 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
     if (c->state == CONTAINER_EXITED && s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED) return;
     c->state = state_of(s->state);
     if (c->adopted && c->state == CONTAINER_CREATED) c->orphaned = true;
+    if (CANARY(KUBELET_RESTARTS_ADOPTED) && c->adopted) c->state = CONTAINER_UNKNOWN;
     c->created_ms = ms_of(s->created_at);
     c->started_ms = ms_of(s->started_at);
     c->finished_ms = ms_of(s->finished_at);
@@ -161,6 +163,7 @@ static void heard_sandboxes(actor_t *me, const op_t *op, const Cri__ListPodSandb
         bool ready = seen->state == CRI__POD_SANDBOX_STATE__SANDBOX_READY;
         size_t at = pod_sandbox_at(self, seen->id);
         bool is_new = at == SIZE_MAX;
+        if (is_new && !ready && self->sandbox_busy) continue; // the one that we are making
         pod_sandbox_t *s = pod_add_sandbox(self, seen->id, seen->metadata->attempt);
         if (is_new) tell_owned(me, seen->id);
         bool changed = is_new || !s->created_ms || s->ready != ready;

@@ -3,6 +3,7 @@
 #include "actors/kubelet/kubelet.h"
 #include "support/leaks.h"
 #include "tests/support/api_rig.h"
+#include "troupe/node.pb-c.h"
 
 typedef struct {
     api_rig_t *rig;
@@ -211,6 +212,57 @@ Test(kubelet, a_runtime_that_dies_loses_a_simulated_pod_which_is_made_anew)
     sim_kill(b.rig->sim, "runtime/n1", "test");
     wait_for(&b, "Pod", "a", "status.containerStatuses[0].restartCount", "1");
     wait_for(&b, "Pod", "a", "status.containerStatuses[0].ready", "true");
+    bench_close(&b);
+}
+
+// Tells the pod actor to look at the runtime.
+static void look_now(bench_t *b) {
+    arena_t arena = {0};
+    rig_get(b->rig, "v1", "Pod", "default", "a");
+    Node__PodLook look = {.base.descriptor = &node__pod_look__descriptor};
+    sim_tell(b->rig->sim, "kubelet/n1",
+             arena_printf(&arena, "pod/default.a.%s", rig_field(b->rig, "metadata.uid")),
+             &look.base);
+    arena_done(&arena);
+}
+
+// Simulator, three masters, seed 1: the sandbox that was being made showed up as not ready, was
+// stopped as if it were dead, and the container that had just started in it began anew.
+Test(kubelet, a_look_while_a_sandbox_is_made_does_not_take_it_for_a_dead_one)
+{
+    bench_t b;
+    bench_open(&b, NULL);
+    wait_for(&b, "Node", "n1", "status.conditions[3].status", "True");
+    rig_run(b.rig, 5000);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    for (int i = 0; i < 30; i++) {
+        rig_run(b.rig, 5);
+        look_now(&b);
+    }
+    wait_for(&b, "Pod", "a", "status.phase", "Running");
+    rig_run(b.rig, 5000);
+    cr_expect_str_eq(field(&b, "Pod", "a", "status.containerStatuses[0].restartCount"), "");
+    bench_close(&b);
+}
+
+Test(kubelet, a_kubelet_that_starts_again_adopts_what_runs)
+{
+    bench_t b = {.rig = rig_new(7)};
+    arena_t arena = {0};
+    b.args = (kubelet_args_t){.simulated = true, .has_runtime = true, .pod_range = "10.244.3.0/24"};
+    kubelet_args_t runtime = kubelet_args_filled(&arena, &b.args, "n1");
+    why_t why;
+    cr_assert_eq(sim_spawn(b.rig->sim, "n1", "n1", &runtime_sim_actor, "n1", &runtime, &why), 0);
+    cr_assert_eq(sim_spawn(b.rig->sim, "n1", "n1", &kubelet_actor, "n1", &b.args, &why), 0);
+    cr_expect_str_eq(rig_create(b.rig, POD("a", "")), "CREATED");
+    wait_for(&b, "Pod", "a", "status.containerStatuses[0].ready", "true");
+    const char *id =
+        arena_strdup(&arena, rig_field(b.rig, "status.containerStatuses[0].containerID"));
+    sim_kill(b.rig->sim, "kubelet/n1", "test");
+    rig_run(b.rig, 5000);
+    cr_expect_str_eq(field(&b, "Pod", "a", "status.containerStatuses[0].containerID"), id);
+    cr_expect_str_eq(rig_field(b.rig, "status.containerStatuses[0].restartCount"), "");
+    arena_done(&arena);
     bench_close(&b);
 }
 
