@@ -82,9 +82,8 @@ void ledger_done(ledger_t *l) {
     vec_done(&l->writes);
 }
 
-static void PRINTF_LIKE(3, 4) broken(ledger_t *l, invariant_t which, const char *fmt, ...) {
-    finding_t *f = &l->findings[which];
-    if (f->broken[0]) return; // the first is the story
+void finding_break(finding_t *f, const char *fmt, ...) {
+    if (f->broken[0]) return;
     va_list args;
     va_start(args, fmt);
     vsnprintf(f->broken, sizeof f->broken, fmt, args);
@@ -99,8 +98,9 @@ static void mark(ledger_t *l, int64_t number, uint8_t flag) {
 void ledger_acked(ledger_t *l, int64_t number) {
     l->findings[INVARIANT_WRITES].checked++;
     if (number <= l->acked)
-        broken(l, INVARIANT_WRITES, "write %lld was acknowledged after write %lld",
-               (long long)number, (long long)l->acked);
+        finding_break(&l->findings[INVARIANT_WRITES],
+                      "write %lld was acknowledged after write %lld", (long long)number,
+                      (long long)l->acked);
     mark(l, number, WRITE_ACKED);
     l->acked = number;
 }
@@ -108,18 +108,19 @@ void ledger_acked(ledger_t *l, int64_t number) {
 void ledger_read(ledger_t *l, int64_t acked, int64_t number) {
     l->findings[INVARIANT_WRITES].checked++;
     if (number < acked)
-        broken(l, INVARIANT_WRITES, "write %lld was acknowledged, a later read finds %lld",
-               (long long)acked, (long long)number);
+        finding_break(&l->findings[INVARIANT_WRITES],
+                      "write %lld was acknowledged, a later read finds %lld", (long long)acked,
+                      (long long)number);
 }
 
 void ledger_watched(ledger_t *l, int64_t revision, int64_t number) {
     l->findings[INVARIANT_WATCH].checked++;
     if (revision <= l->seen_revision)
-        broken(l, INVARIANT_WATCH, "revision %lld came after %lld", (long long)revision,
-               (long long)l->seen_revision);
+        finding_break(&l->findings[INVARIANT_WATCH], "revision %lld came after %lld",
+                      (long long)revision, (long long)l->seen_revision);
     if (number <= l->seen)
-        broken(l, INVARIANT_WATCH, "write %lld came after %lld", (long long)number,
-               (long long)l->seen);
+        finding_break(&l->findings[INVARIANT_WATCH], "write %lld came after %lld",
+                      (long long)number, (long long)l->seen);
     l->seen_revision = revision;
     l->seen = number;
     mark(l, number, WRITE_SEEN);
@@ -133,8 +134,9 @@ void ledger_leaders(ledger_t *l, const Actor__ActorInfos *actors) {
         for (size_t k = 0; k < i; k++) {
             const Actor__ActorInfo *b = actors->actors[k];
             if (b->epoch == a->epoch && streq(b->role, a->role) && !streq(a->address, b->address))
-                broken(l, INVARIANT_LEADERS, "%s and %s both lead with epoch %llu", b->address,
-                       a->address, (unsigned long long)a->epoch);
+                finding_break(&l->findings[INVARIANT_LEADERS],
+                              "%s and %s both lead with epoch %llu", b->address, a->address,
+                              (unsigned long long)a->epoch);
         }
     }
 }
@@ -144,9 +146,9 @@ void ledger_pod(ledger_t *l, const Core__Pod *pod) {
     const char *uid = or_empty(pod->metadata->uid), *was = map_get(&l->nodes_of, uid);
     l->findings[INVARIANT_BINDS].checked++;
     if (was && !streq(was, pod->spec->nodename))
-        broken(l, INVARIANT_BINDS, "pod %s/%s was bound to %s and then to %s",
-               or_empty(pod->metadata->namespace_), or_empty(pod->metadata->name), was,
-               pod->spec->nodename);
+        finding_break(&l->findings[INVARIANT_BINDS], "pod %s/%s was bound to %s and then to %s",
+                      or_empty(pod->metadata->namespace_), or_empty(pod->metadata->name), was,
+                      pod->spec->nodename);
     if (!was) map_put(&l->nodes_of, uid, str_dup(pod->spec->nodename));
 }
 
@@ -191,16 +193,17 @@ void ledger_capacity(ledger_t *l, records_t nodes, records_t pods) {
             l->findings[INVARIANT_CAPACITY].checked++;
             int64_t promised = promised_milli(pods, nodes.at[i]->name, resource);
             if (promised > quantity_milli(has))
-                broken(l, INVARIANT_CAPACITY, "node %s has promised %lld milli of %s, and has %lld",
-                       nodes.at[i]->name, (long long)promised, resource,
-                       (long long)quantity_milli(has));
+                finding_break(&l->findings[INVARIANT_CAPACITY],
+                              "node %s has promised %lld milli of %s, and has %lld",
+                              nodes.at[i]->name, (long long)promised, resource,
+                              (long long)quantity_milli(has));
         }
     }
 }
 
 void ledger_wanted(ledger_t *l, bool reached, const char *what) {
     l->findings[INVARIANT_WANTED].checked++;
-    if (!reached) broken(l, INVARIANT_WANTED, "%s", what);
+    if (!reached) finding_break(&l->findings[INVARIANT_WANTED], "%s", what);
 }
 
 bool ledger_watch_is_there(const ledger_t *l) { return l->seen >= l->acked; }
@@ -208,7 +211,8 @@ bool ledger_watch_is_there(const ledger_t *l) { return l->seen >= l->acked; }
 void ledger_close(ledger_t *l) {
     for (size_t n = 0; n < l->writes.len; n++)
         if (l->writes.at[n] == WRITE_ACKED)
-            broken(l, INVARIANT_WATCH, "write %zu was acknowledged, and no watch has shown it", n);
+            finding_break(&l->findings[INVARIANT_WATCH],
+                          "write %zu was acknowledged, and no watch has shown it", n);
 }
 
 bool ledger_passes(const ledger_t *l) {

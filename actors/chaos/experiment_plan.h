@@ -50,6 +50,8 @@ typedef struct {
     int64_t checked;
     char broken[BROKEN_MAX_BYTES]; // the first time; "": it holds
 } finding_t;
+// The first break stays: it is the story.
+void finding_break(finding_t *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 typedef struct {
     finding_t findings[INVARIANTS_LEN];

@@ -86,7 +86,8 @@ static void heard_container(actor_t *me, const op_t *op, const Cri__ContainerSta
     if (c->state == CONTAINER_EXITED && s->state != CRI__CONTAINER_STATE__CONTAINER_EXITED) return;
     c->state = state_of(s->state);
     if (c->adopted && c->state == CONTAINER_CREATED) c->orphaned = true;
-    if (CANARY(KUBELET_RESTARTS_ADOPTED) && c->adopted) c->state = CONTAINER_UNKNOWN;
+    if (CANARY(KUBELET_RESTARTS_ADOPTED) && c->adopted && c->state == CONTAINER_RUNNING)
+        c->state = CONTAINER_UNKNOWN;
     c->created_ms = ms_of(s->created_at);
     c->started_ms = ms_of(s->started_at);
     c->finished_ms = ms_of(s->finished_at);

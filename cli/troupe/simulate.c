@@ -15,11 +15,11 @@ enum {
     LATENCY_HIGH_US = 600,
     NODE_PROCESSES_MAX = 50, // every process hears of every actor of every other
     TOLERATION_S = 3,        // pods leave a node that is gone within the run
-    NODE_CPU_LEAST_MILLI = 1000,
-    CALM_MS = 1500,    // it stays as it was wanted
-    FRESH_MS = 2000,   // before the first fault
-    CUT_WRITES = 200,  // a power cut strikes within so many writes
-    RESTART_MS = 1000, // what a parent waits for before it starts a process that gave up
+    CALM_MS = 1500,          // it stays as it was wanted
+    FRESH_MS = 2000,         // before the first fault
+    CUT_WRITES = 200,        // a power cut strikes within so many writes
+    BACKOFF_MAX_MS = 5000,   // of an actor that was killed often
+    RESTART_MS = 1000,       // what a parent waits for before it starts a process that gave up
     SLOW_DISK_US = 30 * 1000,
     DISK_LOW_US = 50,
     DISK_HIGH_US = 2000,
@@ -41,6 +41,7 @@ const scenario_t scenario_standard = {
     .fault_every_ms = 1000,
     .fault_for_ms = 2000,
     .client_every_ms = 150,
+    .room_percent = 200,
     .faults = {fault_names, LENGTH_OF(fault_names)},
 };
 
@@ -56,6 +57,7 @@ const config_field_t scenario_config[] = {
     FIELD("faultEvery", CONFIG_DURATION_MS, fault_every_ms, 1, 3600 * 1000, "on average"),
     FIELD("faultFor", CONFIG_DURATION_MS, fault_for_ms, 1, 60 * 1000, "at most"),
     FIELD("clientEvery", CONFIG_DURATION_MS, client_every_ms, 1, 60 * 1000, "an operation"),
+    FIELD("room", CONFIG_INT, room_percent, 100, 10000, "of all nodes, in % of what is wanted"),
     FIELD("faults", CONFIG_STRINGS, faults, 0, 0, "which faults may strike"),
     {0},
 };
@@ -104,7 +106,7 @@ typedef struct {
     rng_t dice; // of the fault at hand
     member_t members[SIMULATE_MASTERS_MAX];
     apiserver_args_t api;
-    kubelet_args_t kubelet;
+    kubelet_args_t kubelet, runtime;
     simulate_book_t book;
     simulate_client_args_t client;
     rules_node_t tables[NODE_PROCESSES_MAX]; // of the proxies
@@ -145,8 +147,7 @@ static void start_member(world_t *w, size_t i, uint64_t seed) {
                             .member = masters[i],
                             .files = m->files,
                             .segment_bytes = SEGMENT_BYTES,
-                            .cluster = "simulated",
-                            .canary_ack_before_sync = w->scenario->canary_ack_before_sync};
+                            .cluster = "simulated"};
     m->store = (store_args_t){.data_dir = "/data", .member = masters[i], .kv = m->kv};
     if (len > 1) m->store.members = (config_strings_t){masters, len};
     spawn(w, masters[i], &disk_actor, masters[i], &m->disk);
@@ -169,6 +170,14 @@ static void start_master(world_t *w, size_t i, uint64_t seed) {
     w->masters_actors = w->actors.len;
 }
 
+static const char *name_of_node(const world_t *w, int64_t i) {
+    return w->ends.at[w->scenario->masters + i] + strlen("*/");
+}
+
+static const char *process_of_node(const world_t *w, int64_t i) {
+    return name_of_node(w, i % NODE_PROCESSES_MAX);
+}
+
 static void tables_gone(void *arg) { tables_fake_clear(arg); }
 
 static void start_proxy(world_t *w, const char *node) {
@@ -184,25 +193,24 @@ static void start_proxy(world_t *w, const char *node) {
 
 static void start_node(world_t *w, int64_t i) {
     const char *name = arena_printf(&w->arena, "node-%lld", (long long)i + 1);
-    const char *process = i < NODE_PROCESSES_MAX
-                              ? name
-                              : w->processes.at[w->scenario->masters + i % NODE_PROCESSES_MAX];
-    spawn(w, process, &kubelet_actor, name, &w->kubelet);
-    if (process == name) vec_push(&w->processes, name);
     vec_push(&w->ends, arena_printf(&w->arena, "*/%s", name));
+    const char *process = process_of_node(w, i);
+    spawn(w, process, &runtime_sim_actor, name, &w->runtime); // as containerd, it outlives kubelets
+    spawn(w, process, &kubelet_actor, name, &w->kubelet);
+    if (i < NODE_PROCESSES_MAX) vec_push(&w->processes, process);
     add_target(w, "kubelet", name);
     if (process == name && i < w->scenario->proxies) start_proxy(w, name);
 }
 
-// Room for what is wanted twice over: a rollout holds more than that, and nodes go.
 static void plan_nodes(world_t *w) {
     const scenario_t *s = w->scenario;
-    int64_t cpu = 2 * s->pods * SIMULATE_POD_CPU_MILLI / s->nodes;
-    w->kubelet =
-        (kubelet_args_t){.simulated = true,
-                         .pods_max = 1000,
-                         .cpu_milli = cpu < NODE_CPU_LEAST_MILLI ? NODE_CPU_LEAST_MILLI : cpu,
-                         .memory_bytes = INT64_C(64) << 30};
+    w->kubelet = (kubelet_args_t){.simulated = true,
+                                  .has_runtime = true,
+                                  .pods_max = 1000,
+                                  .cpu_milli = s->room_percent * s->pods * SIMULATE_POD_CPU_MILLI /
+                                               s->nodes / 100,
+                                  .memory_bytes = INT64_C(64) << 30};
+    w->runtime = kubelet_args_filled(&w->arena, &w->kubelet, "");
 }
 
 static void start_client(world_t *w) {
@@ -297,8 +305,21 @@ static bool is_in_trouble(const world_t *w, Actor__FaultRule__Kind kind, const c
     return false;
 }
 
+static void disturb(world_t *w, const char *process, int64_t for_ms) {
+    bool is_node = process && !member_of(w, process);
+    checks_disturb(&w->book.checks, is_node, sim_now_ms(w->sim) + for_ms);
+}
+
+static void cut_power(world_t *w, const char *process) {
+    for (int64_t i = 0; i < w->scenario->nodes; i++)
+        if (streq(process_of_node(w, i), process))
+            checks_power_cut(&w->book.checks, name_of_node(w, i));
+}
+
 static void crash(world_t *w, const char *process, int64_t for_ms) {
     sim_crash_process(w->sim, process);
+    cut_power(w, process);
+    disturb(w, process, for_ms);
     add_trouble(w, ACTOR__FAULT_RULE__KIND__CRASH, process, for_ms);
 }
 
@@ -338,6 +359,7 @@ static void hit_link(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
     rule.forced = true; // our client is no administrator
     rule.for_ms = (uint32_t)for_ms;
     sim_set_fault(w->sim, &rule);
+    disturb(w, NULL, for_ms + rule.jitter_ms);
 }
 
 static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
@@ -359,6 +381,7 @@ static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms)
         break;
     default: files_fake_set_delay(member->files, SLOW_DISK_US, 10 * SLOW_DISK_US);
     }
+    disturb(w, process, for_ms);
     add_trouble(w, kind, process, for_ms);
 }
 
@@ -373,10 +396,11 @@ static void strike(world_t *w, const fault_t *fault) {
     count_strike(w, fault->kind);
     if (fault->kind <= ACTOR__FAULT_RULE__KIND__PARTITION)
         hit_link(w, fault->kind, fault->for_ms);
-    else if (fault->kind == ACTOR__FAULT_RULE__KIND__KILL)
+    else if (fault->kind == ACTOR__FAULT_RULE__KIND__KILL) {
         sim_kill(w->sim, one_with_masters_first(w, w->actors.at, w->actors.len, w->masters_actors),
                  "simulated");
-    else
+        disturb(w, NULL, BACKOFF_MAX_MS);
+    } else
         hit_process(w, fault->kind, fault->for_ms);
 }
 
@@ -407,6 +431,7 @@ static void settle(world_t *w) {
         advance(w, STEP_MS);
         steady_ms = w->book.steady ? steady_ms + STEP_MS : 0;
     }
+    if (simulate_book_broken(&w->book, NULL)) return; // that is the story
     ledger_wanted(&w->book.ledger, steady_ms >= CALM_MS, w->book.missing);
     ledger_close(&w->book.ledger);
 }
@@ -453,6 +478,8 @@ void simulate(const scenario_t *scenario, uint64_t seed, const fault_plan_t *pla
     memcpy(ret_verdict->struck, w.struck, sizeof w.struck);
     for (size_t i = 0; i < INVARIANTS_LEN; i++)
         ret_verdict->checked[i] = w.book.ledger.findings[i].checked;
+    for (size_t i = 0; i < PROMISES_LEN; i++)
+        ret_verdict->promised[i] = w.book.checks.findings[i].checked;
     world_close(&w);
     fault_plan_done(&all);
 }

@@ -23,9 +23,8 @@ typedef struct {
     int64_t proxies; // nodes that have one, of those with a process of their own
     int64_t length_ms, settle_ms;
     int64_t fault_every_ms, fault_for_ms, client_every_ms;
+    int64_t room_percent;    // of all nodes; a rollout holds more than is wanted, and nodes go
     config_strings_t faults; // names of fault_kind_name (runtime/actor/targets.h)
-    // A planted bug, so that a test can see it found: the disk answers before it has synced.
-    bool canary_ack_before_sync;
 } scenario_t;
 extern const scenario_t scenario_standard;
 extern const config_field_t scenario_config[]; // kind: Scenario
@@ -40,7 +39,7 @@ typedef struct {
     size_t operations, faults; // acknowledged; set
     int64_t virtual_ms;
     size_t pods;
-    int64_t checked[INVARIANTS_LEN];
+    int64_t checked[INVARIANTS_LEN], promised[PROMISES_LEN]; // how often
     uint32_t struck[FAULT_KINDS_LEN][CLUSTER_STATES_LEN]; // faults, by what the cluster was doing
 } verdict_t;
 

@@ -18,6 +18,8 @@ enum {
     TAG_WITNESS_WATCH,
     TAG_STATUS,
     TAG_SERVICES,
+    TAG_SETS,
+    TAG_ENDPOINTS,
     TAG_SLOT = 100,    // + the deployment's number
     TAG_SERVICE = 200, // the same
     LOOK_MS = 200,
@@ -39,8 +41,9 @@ typedef struct {
     bool exists;
     int replicas, image;
     slot_op_t op;
-    int tries;  // of the operation under way; 0: none is
-    bool asked; // its answer is waited for
+    int tries;      // of the operation under way; 0: none is
+    bool asked;     // its answer is waited for
+    int64_t before; // the highest revision that was answered when it was asked for
     enum { SERVICE_NONE, SERVICE_ASKED, SERVICE_MADE } service;
 } slot_t;
 
@@ -50,6 +53,7 @@ typedef struct {
     simulate_book_t *book;
     informers_t informers;
     informer_t *pods, *nodes, *deployments, *services;
+    int64_t answered; // the highest revision of a write
     const kind_t *config_map, *deployment;
     slot_t slots[SIMULATE_DEPLOYMENTS_MAX];
     // the witness
@@ -68,6 +72,7 @@ typedef struct {
 void simulate_book_done(simulate_book_t *book) {
     ledger_done(&book->ledger);
     rules_check_done(&book->rules);
+    checks_done(&book->checks);
 }
 
 const char *simulate_book_broken(const simulate_book_t *book, int *ret_promise) {
@@ -78,6 +83,10 @@ const char *simulate_book_broken(const simulate_book_t *book, int *ret_promise) 
     if (!broken[0]) {
         broken = book->rules.finding.broken;
         promise = PROMISE_RULES;
+    }
+    for (int i = 0; !broken[0] && i < PROMISES_LEN; i++) {
+        broken = book->checks.findings[i].broken;
+        promise = PROMISE_RULES + 1 + i;
     }
     if (!broken[0]) return NULL;
     if (ret_promise) *ret_promise = promise;
@@ -140,6 +149,7 @@ static void ask(client_t *self, size_t i) {
     uint64_t tag = TAG_SLOT + i;
     slot->asked = true;
     slot->tries++;
+    slot->before = self->answered;
     switch (slot->op) {
     case SLOT_CREATE: create(self, deployment_json(arena, slot), tag); break;
     case SLOT_SCALE:
@@ -430,6 +440,7 @@ static void look(client_t *self) {
     actor_timer(self->me, TAG_LOOK, LOOK_MS);
     turn_witness(self);
     ask_who_leads(self);
+    checks_look(&self->book->checks);
     ledger_capacity(&self->book->ledger, informer_all(self->nodes), informer_all(self->pods));
     look_at_rules(self);
     self->book->states = states(self);
@@ -447,13 +458,19 @@ static void on_pod(void *arg, const record_t *was, const record_t *is) {
 // ---- rows ---------------------------------------------------------------------------------------
 static void on_reply(actor_t *me, const message_t *msg, const void *body) {
     client_t *self = actor_state(me);
+    const Api__Reply *reply = body;
     if (msg->tag < TAG_SLOT) return witness_answered(self, msg->tag, body);
     if (msg->tag >= TAG_SERVICE) {
         self->slots[msg->tag - TAG_SERVICE].service = SERVICE_MADE;
         return;
     }
-    self->slots[msg->tag - TAG_SLOT].asked = false;
-    slot_done(self, &self->slots[msg->tag - TAG_SLOT]);
+    slot_t *slot = &self->slots[msg->tag - TAG_SLOT];
+    slot->asked = false;
+    // An earlier try may have done it, before that.
+    if (slot->tries == 1 && reply->outcome != API__OUTCOME__UNCHANGED)
+        checks_written(&self->book->checks, slot->before, reply->revision);
+    if (reply->revision > self->answered) self->answered = reply->revision;
+    slot_done(self, slot);
 }
 
 static void on_failure(actor_t *me, const message_t *msg, const void *body) {
@@ -488,9 +505,16 @@ static void on_timer(actor_t *me, uint64_t tag) {
     if (tag == TAG_LOOK) look(self);
 }
 
+static void settle(actor_t *me) {
+    client_t *self = actor_state(me);
+    checks_settle(&self->book->checks, actor_now_ms(me));
+}
+
 // ---- life ---------------------------------------------------------------------------------------
 static informer_t *follow(client_t *self, const char *group, const char *kind, uint64_t tag) {
-    informer_spec_t spec = {.kind = kind_find(group, "v1", kind), .tag = tag};
+    informer_spec_t spec = {.kind = kind_find(group, "v1", kind),
+                            .tag = tag,
+                            .indexes = {index_by_controller_uid}};
     return informers_add(&self->informers, &spec);
 }
 
@@ -508,6 +532,13 @@ static err_t start(actor_t *me, const void *args, why_t *why) {
     self->nodes = follow(self, "", "Node", TAG_NODES);
     self->deployments = follow(self, "apps", "Deployment", TAG_DEPLOYMENTS);
     informer_subscribe(self->pods, on_pod, self);
+    checks_t *checks = &self->book->checks;
+    checks->pods = self->pods;
+    checks->nodes = self->nodes;
+    checks->deployments = self->deployments;
+    checks->sets = follow(self, "apps", "ReplicaSet", TAG_SETS);
+    checks->endpoints = follow(self, "", "Endpoints", TAG_ENDPOINTS);
+    checks_start(checks);
     informers_start(&self->informers, me);
     actor_timer(me, TAG_TICK, self->args->every_ms);
     actor_timer(me, TAG_LOOK, LOOK_MS);
@@ -537,6 +568,7 @@ const actor_def_t simulate_client_actor = {
     .state_size = sizeof(client_t),
     .start = start,
     .handlers = handlers,
+    .settle = settle,
     .on_timer = on_timer,
     .stop = stop,
 };

@@ -1,15 +1,16 @@
 // simulate_client - the user of a simulated cluster: creates, scales, updates and deletes
-// deployments, writes a witness object number by number, and follows what the cluster shows of it
-// all. What it learns goes into a book, which outlives it: the ledger of chaos' experiments
-// (actors/chaos/experiment_plan.h), and what no ledger row says.
+// deployments, each with a service, writes a witness object number by number, and follows what the
+// cluster shows of it all. What it learns goes into a book, which outlives it: the ledger of chaos'
+// experiments (actors/chaos/experiment_plan.h), the checks of every moment (simulate_checks.h), and
+// what is in neither.
 //
 // One operation on a deployment at a time; one of unknown outcome is repeated until it is known.
 #pragma once
-#include "actors/chaos/experiment_plan.h"
+#include "cli/troupe/simulate_checks.h"
 #include "cli/troupe/simulate_rules.h"
 #include "runtime/actor/kit.h"
 
-enum { PROMISE_RULES = INVARIANTS_LEN + 1 }; // simulate_book_broken: beyond the ledger's
+enum { PROMISE_RULES = INVARIANTS_LEN + 1 }; // simulate_book_broken: the checks' come after it
 enum {
     SIMULATE_MASTERS_MAX = 3,
     SIMULATE_DEPLOYMENTS_MAX = 64,
@@ -30,6 +31,7 @@ const char *cluster_state_name(cluster_state_t state);
 
 typedef struct {
     ledger_t ledger;
+    checks_t checks;
     char broken[SIMULATE_BROKEN_MAX]; // a promise that the ledger does not know; "": none
     rules_check_t rules;
     size_t operations;                 // acknowledged: of deployments, witness writes and reads
