@@ -17,6 +17,7 @@
 #include "actors/apiserver/decide.h"
 #include "actors/apiserver/server.h"
 #include "runtime/api/packed.h"
+#include "runtime/base/canary.h"
 
 // ---- life ---------------------------------------------------------------------------------------
 static job_t *job_new(actor_t *me, job_kind_t kind) {
@@ -503,7 +504,7 @@ static bytes_t uid_of(const blob_t *value) {
 static bool was_carried_out(const job_t *job) {
     if (!job->is_unknown || !job->value || !job->fresh.is_known) return false;
     if (job->outcome == API__OUTCOME__DELETED) return !job->fresh.exists;
-    if (!job->fresh.exists) return false;
+    if (!job->fresh.exists || CANARY(API_DENIES_OWN_WRITE)) return false;
     if (bytes_eq(blob_bytes(job->fresh.value), blob_bytes(job->value))) return true;
     bytes_t uid = uid_of(job->value);
     return job->outcome == API__OUTCOME__CREATED && uid.len &&

@@ -1,5 +1,6 @@
 #include "actors/apiserver/watchers.h"
 #include "actors/apiserver/keys.h"
+#include "runtime/base/canary.h"
 
 typedef VEC(watcher_t *) watcher_list_t;
 
@@ -137,7 +138,10 @@ err_t watcher_start_after(watchers_t *w, watcher_t *one, const cache_t *c, int64
     const kind_cache_t *kc = cache_of(c, one->selection.stored);
     if (revision < kc->window_after) return ERR_EXPIRED;
     one->seen = one->sent = revision;
-    for (size_t i = cache_first_after(kc, revision); i < kc->window_len; i++) {
+    size_t first = cache_first_after(kc, revision);
+    if (CANARY(WATCH_SKIPS_EVENT)) first++;
+    if (CANARY(WATCH_REPEATS_EVENT) && first) first--;
+    for (size_t i = first; i < kc->window_len; i++) {
         change_t *ch = cache_change(kc, i);
         if (may_concern(one, ch)) vec_push(&one->queue, change_ref(ch));
     }

@@ -3,6 +3,7 @@
 #include "actors/controllers/nodeipam_plan.h"
 #include "runtime/actor/catch_up.h"
 #include "runtime/actor/election.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/log.h"
 
 enum {
@@ -263,7 +264,7 @@ static write_t *write_of(controllers_t *self, const message_t *msg) {
 
 static void learn(const write_t *w, const Api__Reply *reply, const ProtobufCMessage *obj) {
     informer_t *inf = controller_informer_of(w->controller, w->kind);
-    if (!inf || w->verb == WRITE_DELETE_ALL) return;
+    if (!inf || w->verb == WRITE_DELETE_ALL || CANARY(CONTROLLERS_FORGET_WRITES)) return;
     bool is_gone = w->verb == WRITE_DELETE && reply->outcome == API__OUTCOME__DELETED;
     if (is_gone)
         informer_learn_deleted(inf, w->namespace_, w->name, reply->revision);

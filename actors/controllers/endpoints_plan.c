@@ -2,6 +2,7 @@
 #include "actors/controllers/controller.h"
 #include "actors/controllers/replicaset_plan.h"
 #include "runtime/api/msg.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/hash.h"
 
 #define MANAGED_BY    "endpointslice.kubernetes.io/managed-by"
@@ -89,8 +90,9 @@ static void find_backends(planning_t *p) {
         *b = (backend_t){.pod = pod, .ip = ip};
         b->is_ready = pod_is_ready(pod);
         b->is_leaving = object_meta_read(&pod->base)->deletiontimestamp;
-        b->is_published =
-            service->spec->publishnotreadyaddresses || (b->is_ready && !b->is_leaving);
+        b->is_published = service->spec->publishnotreadyaddresses ||
+                          (b->is_ready && !b->is_leaving) ||
+                          (CANARY(ENDPOINTS_KEEP_LEAVING) && b->is_leaving);
         find_ports(p, b);
         // A pod without any of the ports serves nobody, unless there are none to have.
         if (service->spec->n_ports && !b->ports_len) p->backends_len--;

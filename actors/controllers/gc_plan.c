@@ -1,5 +1,6 @@
 #include "actors/controllers/gc_plan.h"
 #include "actors/controllers/controller.h"
+#include "runtime/base/canary.h"
 
 #define FOREGROUND "foregroundDeletion"
 #define ORPHAN     "orphan"
@@ -129,7 +130,7 @@ void gc_graph_change(gc_graph_t *g, const kind_t *kind, const record_t *was, con
         record_unref(&n->record);
     }
     if (!is) {
-        touch_dependents(n, &t);
+        if (!CANARY(GC_FORGETS_CHILDREN)) touch_dependents(n, &t);
         n->kind = NULL;
         drop_if_unused(g, n);
         return;

@@ -1,4 +1,5 @@
 #include "actors/controllers/nodeipam_plan.h"
+#include "runtime/base/canary.h"
 #include <arpa/inet.h>
 
 static uint32_t mask_of(int bits) { return bits ? ~UINT32_C(0) << (32 - bits) : 0; }
@@ -64,7 +65,7 @@ void nodeipam_plan(const nodeipam_view_t *view, arena_t *arena, nodeipam_plan_t 
         if (part == parts) continue;
         range4_t own = {view->range.base + (part << (32 - view->node_bits)), view->node_bits};
         action->range = range4_print(arena, own);
-        part++;
+        if (!CANARY(NODEIPAM_DOUBLES)) part++;
     }
 }
 

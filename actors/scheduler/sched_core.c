@@ -2,6 +2,7 @@
 #include "runtime/api/kinds.h"
 #include "runtime/api/pod.h"
 #include "runtime/api/quantity.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/hash.h"
 
 enum { SLOTS_MIN = 64, CHANGE_LOG_MIN = 4096 };
@@ -531,7 +532,16 @@ static sched_action_t *add_action(sched_plan_t *plan, const sched_pod_t *pod) {
     return action;
 }
 
+static void forget_assumed(sched_t *s) {
+    size_t at = 0;
+    const char *key;
+    void *pod;
+    while (map_next(&s->pods, &at, &key, &pod))
+        if (((sched_pod_t *)pod)->state == POD_ASSUMED) forget(s, pod);
+}
+
 static void bind_all(sched_t *s, size_t actions_max, arena_t *arena, sched_plan_t *plan) {
+    if (CANARY(SCHEDULER_FORGETS_ASSUMED)) forget_assumed(s);
     heap_t heap = runnable(s, arena);
     while (heap.len) {
         if (plan->actions_len == actions_max) {

@@ -102,7 +102,7 @@ static err_t append(actor_t *me, const Raftpb__DiskWrite *request, why_t *why) {
         entries[i] =
             (journal_entry_t){e->index, e->term, (uint8_t)e->kind, {e->data.data, e->data.len}};
     }
-    raft_hard_t hard = {request->term, CANARY(DISK_LOSES_VOTES) ? 0 : request->vote};
+    raft_hard_t hard = {request->term, request->vote};
     if (request->begin_after && request->part == 0) {
         err_t begun =
             journal_restart(self->journal, request->begin_after, request->begin_term, why);

@@ -13,13 +13,14 @@
 enum {
     LATENCY_LOW_US = 50,
     LATENCY_HIGH_US = 600,
-    NODE_PROCESSES_MAX = 50, // every process hears of every actor of every other
-    TOLERATION_S = 3,        // pods leave a node that is gone within the run
-    CALM_MS = 1500,          // it stays as it was wanted
-    FRESH_MS = 2000,         // before the first fault
-    CUT_WRITES = 200,        // a power cut strikes within so many writes
-    BACKOFF_MAX_MS = 5000,   // of an actor that was killed often
-    RESTART_MS = 1000,       // what a parent waits for before it starts a process that gave up
+    NODE_PROCESSES_MAX = 50,   // every process hears of every actor of every other
+    TOLERATION_S = 3,          // pods leave a node that is gone within the run
+    CALM_MS = 1500,            // it stays as it was wanted
+    FRESH_MS = 2000,           // before the first fault
+    CUT_WRITES = 200,          // a power cut strikes within so many writes
+    LOSS_SHOWS_MS = 10 * 1000, // on a stream, by its pings (runtime/actor/stream.c)
+    BACKOFF_MAX_MS = 5000,     // of an actor that was killed often
+    RESTART_MS = 1000,         // what a parent waits for before it starts a process that gave up
     SLOW_DISK_US = 30 * 1000,
     DISK_LOW_US = 50,
     DISK_HIGH_US = 2000,
@@ -359,7 +360,7 @@ static void hit_link(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {
     rule.forced = true; // our client is no administrator
     rule.for_ms = (uint32_t)for_ms;
     sim_set_fault(w->sim, &rule);
-    disturb(w, NULL, for_ms + rule.jitter_ms);
+    disturb(w, NULL, for_ms + LOSS_SHOWS_MS);
 }
 
 static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms) {

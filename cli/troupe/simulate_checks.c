@@ -290,6 +290,8 @@ void checks_look(checks_t *c) {
     look_at_endpoints(c);
 }
 
+bool checks_endpoints_are_true(const checks_t *c) { return map_len(&c->wrong) == 0; }
+
 void checks_written(checks_t *c, int64_t before, int64_t revision) {
     c->findings[PROMISE_REVISIONS].checked++;
     if (revision <= before)

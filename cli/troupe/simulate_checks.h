@@ -46,5 +46,7 @@ void checks_power_cut(checks_t *c, const char *node);
 void checks_disturb(checks_t *c, bool is_node, int64_t until_ms);
 void checks_settle(checks_t *c, int64_t now_ms); // once per round
 void checks_look(checks_t *c);                   // now and then
+// Is each service sent to just the pods that serve, as of the last look?
+bool checks_endpoints_are_true(const checks_t *c);
 // `before`: the highest revision that had been answered when this write was asked for.
 void checks_written(checks_t *c, int64_t before, int64_t revision);

@@ -391,6 +391,7 @@ static const char *missing(client_t *self) {
                             informer_len(self->pods), pods);
     const char *rule = rules_missing(&self->book->rules, actor_arena(self->me));
     if (rule) return rule;
+    if (!checks_endpoints_are_true(&self->book->checks)) return "an endpoint is wrong";
     if (self->busy || self->must_read) return "the witness does not answer";
     return ledger_watch_is_there(&self->book->ledger) ? NULL : "the watch lags behind";
 }

@@ -7,15 +7,14 @@
 // there is a sanitizer (the dev and tsan presets); everywhere else CANARY() is the constant false:
 // what it guards is not compiled, and no option, file or message can plant one.
 //
-// To add one: a row here, its place in the product, a row in tests/sim/test_canaries.c with the
-// seeds within which it is found, a row in docs/simulator.md.
+// To add one: a row here, its place in the product, a row in tests/sim/test_simulate_canaries.c
+// with the seeds within which it is found, a row in docs/simulator.md.
 #pragma once
 #include "runtime/base/check.h"
 
 #define CANARY_ROWS(ROW)                                                                          \
     ROW(DISK_ACKS_UNSYNCED, "disk-acks-unsynced", "a disk answers before it has synced")          \
     ROW(DISK_TRUSTS_TORN_TAILS, "disk-trusts-torn-tails", "a torn record passes for a whole one") \
-    ROW(DISK_LOSES_VOTES, "disk-loses-votes", "a vote is not written down")                       \
     ROW(STORE_SKIPS_FENCE, "store-skips-fence", "the write of a deposed leader is taken")         \
     ROW(WATCH_SKIPS_EVENT, "watch-skips-event", "a watch resumes one change too late")            \
     ROW(WATCH_REPEATS_EVENT, "watch-repeats-event", "a watch resumes one change too early")       \
@@ -27,8 +26,6 @@
         "a controller acts again on a cache without what it has just written")                    \
     ROW(TAKEOVER_SKIPS_CATCH_UP, "takeover-skips-catch-up",                                       \
         "a new leader acts on what its cache was before it took over")                            \
-    ROW(REPLICASET_RENAMES_RETRY, "replicaset-renames-retry",                                     \
-        "a creation of unknown outcome is repeated under a new name")                             \
     ROW(DEPLOYMENT_IGNORES_MINIMUM, "deployment-ignores-minimum",                                 \
         "a rolling update takes old pods before new ones serve")                                  \
     ROW(ENDPOINTS_KEEP_LEAVING, "endpoints-keep-leaving",                                         \
