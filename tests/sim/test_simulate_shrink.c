@@ -1,5 +1,6 @@
 // A failing schedule of faults is shrunk, and what is left fails again by its printed line.
 #include "cli/troupe/simulate_shrink.h"
+#include "runtime/base/canary.h"
 #include "runtime/base/log.h"
 #include "support/leaks.h"
 
@@ -15,13 +16,13 @@ static scenario_t broken_scenario(void) {
     s.fault_every_ms = 400;
     s.settle_ms = 20 * 1000;
     s.faults = (config_strings_t){faults, LENGTH_OF(faults)};
-    s.canary_ack_before_sync = true;
     log_set_level(LOG_LEVEL_ERROR);
     return s;
 }
 
 Test(simulate_shrink, what_is_left_of_a_failing_schedule_fails_as_it_did)
 {
+    if (!canary_plant(CANARY_DISK_ACKS_UNSYNCED)) cr_skip_test("this build has no canaries");
     scenario_t s = broken_scenario();
     verdict_t found = {.broken = ""}, again;
     uint64_t seed = 0;
