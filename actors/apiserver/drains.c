@@ -44,35 +44,35 @@ void drains_on_down(actor_t *me, const char *address) {
 
 // ---- the look -----------------------------------------------------------------------------------
 
-typedef struct {
-    bool is_served;
-    int64_t revision;
-} standing_t; // revision 0: no slice names the pod
+static void look_at_slice(actor_t *me, const cached_t *record, drain_t *wait) {
+    // Most slices do not name it.
+    if (!memmem(record->blob->at, record->blob->len, wait->uid, strlen(wait->uid))) return;
+    const Discovery__EndpointSlice *slice = cached_object(actor_arena(me), record);
+    for (size_t e = 0; e < slice->n_endpoints; e++) {
+        const Discovery__Endpoint *endpoint = slice->endpoints[e];
+        if (!endpoint->targetref || !streq(or_empty(endpoint->targetref->uid), wait->uid)) continue;
+        const Discovery__EndpointConditions *c = endpoint->conditions;
+        wait->standing.is_served |= !c || !c->has_ready || c->ready;
+        if (record->revision > wait->standing.revision) wait->standing.revision = record->revision;
+    }
+}
 
-// How the slices of its namespace speak of the pod.
-static standing_t standing_of(actor_t *me, const drain_t *wait) {
+static int64_t newest(const kind_cache_t *kc) {
+    return kc->window_len ? cache_change(kc, kc->window_len - 1)->revision : kc->window_after;
+}
+
+// Every pod that leaves looks at all slices: only when there is news of one.
+static void look_at_slices(actor_t *me, drain_t *wait) {
     server_t *s = actor_state(me);
     const kind_cache_t *slices =
         cache_of(&s->cache, kind_find("discovery.k8s.io", "v1", "EndpointSlice"));
-    standing_t standing = {0};
+    if (!slices || wait->standing.looked_at == newest(slices)) return;
+    wait->standing = (standing_t){.looked_at = newest(slices)};
     const char *prefix = arena_printf(actor_arena(me), "%s/", wait->ns);
-    for (size_t i = slices ? cache_find(slices, prefix) : 0; slices && i < slices->by_path.len;
-         i++) {
-        cached_t *record = slices->by_path.at[i];
-        if (!has_prefix(record->path, prefix)) break;
-        // Most slices do not name it, and every pod that leaves looks at all of them.
-        if (!memmem(record->blob->at, record->blob->len, wait->uid, strlen(wait->uid))) continue;
-        const Discovery__EndpointSlice *slice = cached_object(actor_arena(me), record);
-        for (size_t e = 0; e < slice->n_endpoints; e++) {
-            const Discovery__Endpoint *endpoint = slice->endpoints[e];
-            if (!endpoint->targetref || !streq(or_empty(endpoint->targetref->uid), wait->uid))
-                continue;
-            const Discovery__EndpointConditions *c = endpoint->conditions;
-            standing.is_served |= !c || !c->has_ready || c->ready;
-            if (record->revision > standing.revision) standing.revision = record->revision;
-        }
+    for (size_t i = cache_find(slices, prefix); i < slices->by_path.len; i++) {
+        if (!has_prefix(slices->by_path.at[i]->path, prefix)) break;
+        look_at_slice(me, slices->by_path.at[i], wait);
     }
-    return standing;
 }
 
 typedef struct {
@@ -126,10 +126,11 @@ static void answer(actor_t *me, drain_t *wait, bool drained) {
 static bool is_drained(actor_t *me, drain_t *wait, int64_t *again_ms) {
     int64_t now_ms = actor_now_ms(me);
     if (!wait->drained_ms) {
-        standing_t standing = standing_of(me, wait);
-        if (standing.is_served || !proxies_have_reached(me, standing.revision, again_ms))
+        look_at_slices(me, wait);
+        const standing_t *standing = &wait->standing;
+        if (standing->is_served || !proxies_have_reached(me, standing->revision, again_ms))
             return false;
-        if (!standing.revision) return true;
+        if (!standing->revision) return true;
         wait->drained_ms = now_ms;
     }
     int64_t due_ms = wait->drained_ms + DRAIN_LINGER_MS;

@@ -22,11 +22,19 @@ enum {
     PROXY_BACK_MS = 1000,
 };
 
+// How the slices of its namespace speak of a pod.
+typedef struct {
+    bool is_served;
+    int64_t revision;  // 0: no slice names it
+    int64_t looked_at; // the newest slice's when they were looked at; 0: not yet
+} standing_t;
+
 typedef struct {
     caller_t *caller;
     char *ns, *uid; // owned
     int64_t give_up_ms;
     int64_t drained_ms; // since when nothing new is sent to it; 0: not yet
+    standing_t standing;
 } drain_t;
 
 // What is known of a proxy.
