@@ -22,7 +22,6 @@ insist() { # START COMMAND…: again and again
     until "$@" > "$WORK/last" 2>&1; do [ $(($(now_ms) - start)) -lt 30000 ] || { note "not within 30 s: $*: $(tail -n 1 "$WORK/last")"; return 1; }; done
 }
 took() { insist "$@" && TIMES+=($(($(now_ms) - $1))); }
-rest() { read -rt "$1" <> <(:) || true; }
 echo "load of the machine: $(cut -d' ' -f1-3 /proc/loadavg)"
 printf '%-66s %3s  %6s  %6s\n' "milliseconds" runs median worst
 
@@ -81,7 +80,7 @@ leaders() { # HOW
         insist "$start" ctl_on "$through" create -f "$WORK/pod.yaml"
         bound() { [ -n "$(ctl_on "$through" get pod "s-${how#*_}-$i" -o jsonpath='{.spec.nodeName}')" ]; }
         took "$start" bound
-        ctl_on "$through" delete pod "s-${how#*_}-$i" --wait=false > /dev/null; rest 0.3
+        ctl_on "$through" delete pod "s-${how#*_}-$i" --wait=false > /dev/null; wait_s 0.3
     done
     row "scheduler: $what, the next pod is bound" "${TIMES[@]}"
     TIMES=()
@@ -92,7 +91,7 @@ leaders() { # HOW
         "$how" controllers "$through" "$victim" > /dev/null; start=$(now_ms)
         insist "$start" ctl_on "$through" scale deployment "d-${how#*_}" --replicas="$i"
         made() { [ "$(ctl_on "$through" get deployment "d-${how#*_}" -o jsonpath='{.status.replicas}')" = "$i" ]; }
-        took "$start" made; rest 0.3
+        took "$start" made; wait_s 0.3
     done
     row "controllers: $what, the next pod is made" "${TIMES[@]}"
     TIMES=()
@@ -101,7 +100,7 @@ leaders() { # HOW
         victim=$(leader) through=$(another "$victim"); [ -n "$victim" ] || continue
         put "$through" "before-${how#*_}-$i" > /dev/null
         "$how" store "$through" "$victim" > /dev/null; start=$(now_ms)
-        took "$start" put "$through" "after-${how#*_}-$i"; rest 0.3
+        took "$start" put "$through" "after-${how#*_}-$i"; wait_s 0.3
     done
     row "store's leader: $what, the next put is acknowledged" "${TIMES[@]}"
     ctl delete deployment "d-${how#*_}" > /dev/null
@@ -113,7 +112,7 @@ containers() {
     for i in $(seq "$RUNS"); do pod "c-$i" | ctl create -f - > /dev/null; done
     all_run() { [ "$(ctl get pods --no-headers | grep -c '^c-.*Running')" = "$RUNS" ]; }
     until_true 60 all_run > /dev/null || { note "not all pods run"; return; }
-    rest 1; TIMES=()
+    wait_s 1; TIMES=()
     for h in n1 n2; do
         for pid in $(on "$h" pgrep -f '^sleep 3600'); do
             n=$((n + 1)); on "$h" kill -9 "$pid"; start=$(now_ms)
@@ -135,7 +134,7 @@ nodes() {
         until_true 30 ready_are 5 > /dev/null && until_true 30 somewhere > /dev/null || { note "run $i did not begin"; break; }
         local victim; victim=$(host_of "$(on_node)")
         [[ $victim = n* ]] || { ctl delete pods -l app=d > /dev/null; continue; }
-        rest 0.5; start=$(now_ms)
+        wait_s 0.5; start=$(now_ms)
         power_cut "$victim"
         TIMES=(); gone() { ctl get node "${NODE[$victim]}" --no-headers | grep -qw NotReady; }
         took "$start" gone && seen+=("${TIMES[@]}")
@@ -185,7 +184,7 @@ swarm() {
     host_add d1 91
     printf 'version = 2\nroot = "%s"\nstate = "%s"\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n[grpc]\n  address = "%s"\n' "$d/ctd-root" "$d/ctd-run" "$d/c.sock" > "$d/containerd.toml"
     on d1 containerd -c "$d/containerd.toml" > "$d/containerd.log" 2>&1 & JOBS+=($!)
-    until [ -S "$d/c.sock" ]; do rest 0.05; done
+    until [ -S "$d/c.sock" ]; do wait_s 0.05; done
     # Without the variable each task asks a registry first, for 20 s where there is none.
     on d1 env DOCKER_SERVICE_PREFER_OFFLINE_IMAGE=1 PATH="$d/root/usr/sbin:$d/root/usr/bin:$PATH" dockerd --containerd="$d/c.sock" --data-root="$d/data" --exec-root="$d/run" -p "$d/d.pid" -H "unix://$d/docker.sock" --oom-score-adjust=0 --cgroup-parent="/$LAB-d1" > "$d/dockerd.log" 2>&1 & JOBS+=($!)
     docker() { on d1 "$d/root/usr/bin/docker" -H "unix://$d/docker.sock" "$@"; }
@@ -199,7 +198,7 @@ swarm() {
     for i in $(seq "$RUNS"); do
         was=$task
         on d1 kill -9 "$(docker inspect -f '{{.State.Pid}}' "$task")"; start=$(now_ms)
-        took "$start" runs; rest 0.5
+        took "$start" runs; wait_s 0.5
     done
     row "Docker Swarm: a task's process killed, another task runs" "${TIMES[@]}"
     docker service rm s > /dev/null

@@ -20,7 +20,7 @@ idle() { # WHAT PIDS [PSS-LIMIT-MIB]
     local what=$1 pids=$2 limit=${3:-} i before pss cpu worst_pss=0 worst_cpu=0 verdict=
     for i in $(seq $rounds); do
         before=$(cpu_ticks "$pids")
-        read -rt "$seconds" <> <(:) || true
+        wait_s "$seconds"
         cpu=$((($(cpu_ticks "$pids") - before) * 10000 / ($(getconf CLK_TCK) * seconds))) # in 0.01 %
         pss=$(pss_kib "$pids")
         [ $pss -gt $worst_pss ] && worst_pss=$pss

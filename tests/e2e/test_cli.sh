@@ -88,13 +88,13 @@ check_text "run -i passes input on and ends with it" '^got one.got two.eof.pod "
     "$(printf 'one\ntwo\n' | ctl run box --image=busybox --restart=Never -i --rm -- sh -c 'while read x; do echo got $x; done; echo eof' 2>&1 | tr '\n' '.')"
 says "run -i ends with the command's code, its output is whole" 7 '^out' ctl run box --image=busybox --restart=Never -i --rm -- sh -c 'echo out; exit 7'
 # Eight at once that end as soon as they have written: containerd 1.6 closes their output unread.
-session() { ctl run "tail-$1" --image=busybox --restart=Never -i -- sh -c 'sleep 2; seq 1 20000' < /dev/null 2> /dev/null | (read -rt 4 <> <(:); md5sum); }
+session() { ctl run "tail-$1" --image=busybox --restart=Never -i -- sh -c 'sleep 2; seq 1 20000' < /dev/null 2> /dev/null | (sleep 4; md5sum); }
 whole=$(seq 1 20000 | md5sum)
 sessions=(); for i in 1 2 3 4 5 6 7 8; do session $i > "$WORK/tail-$i" & sessions+=($!); done; wait "${sessions[@]}"
 check_text "a slow reader of run -i gets the whole output" '^8$' "$(cat "$WORK"/tail-? | grep -cFx -- "$whole")"
 check_text "and so does the log" '^8$' "$(for i in 1 2 3 4 5 6 7 8; do ctl logs "tail-$i" | md5sum; done | grep -cFx -- "$whole")"
 ctl delete pod tail-{1,2,3,4,5,6,7,8} --now > /dev/null
-out=$( (read -rt 2 <> <(:); printf 'echo hi $((6*7)); tty; exit 3\n'; read -rt 2 <> <(:)) | script -qec "nsenter -t ${INIT_PID[m1]} -m -u -i -n -p $BIN/troupectl --socket $WORK/m1/run/troupe.sock run -it --rm box --image=busybox --restart=Never -- sh" /dev/null 2>&1; echo "code ${PIPESTATUS[1]}")
+out=$( (sleep 2; printf 'echo hi $((6*7)); tty; exit 3\n'; sleep 2) | script -qec "nsenter -t ${INIT_PID[m1]} -m -u -i -n -p $BIN/troupectl --socket $WORK/m1/run/troupe.sock run -it --rm box --image=busybox --restart=Never -- sh" /dev/null 2>&1; echo "code ${PIPESTATUS[1]}")
 check_text "run -it --rm has a terminal, and its shell's code" 'hi 42.*/dev/pts/0.*code 3' "$(tr '\r\n' '  ' <<< "$out")"
 says "what was run with --rm is gone" 1 'NotFound' ctl get pod box
 check_text "run -it from a pipe does without the terminal, and ends" '^Unable to use a TTY.*:code 4$' "$(printf 'exit 4\n' | ctl run box --image=busybox --restart=Never -it --rm -- sh 2>&1 | tr '\n' ':'; echo "code ${PIPESTATUS[1]}")"
@@ -110,7 +110,7 @@ Y
 ctl create -f "$WORK/echo.yaml" > /dev/null
 said_ready() { ctl logs echo | grep -q ready; }
 until_true 20 said_ready > /dev/null || not_ok "the pod runs"
-check_text "attach -i joins what runs" '^got hello$' "$( (echo hello; read -rt 1 <> <(:)) | timeout -s INT 3 nsenter -t "${INIT_PID[m1]}" -m -u -i -n -p "$BIN/troupectl" --socket "$WORK/m1/run/troupe.sock" attach -i echo)"
+check_text "attach -i joins what runs" '^got hello$' "$( (echo hello; sleep 1) | timeout -s INT 3 nsenter -t "${INIT_PID[m1]}" -m -u -i -n -p "$BIN/troupectl" --socket "$WORK/m1/run/troupe.sock" attach -i echo)"
 says "the pod goes on after it" 0 '^got hello$' ctl logs echo --tail=1
 says "exec passes the code on" 42 'terminated with exit code 42' ctl exec echo -- sh -c 'exit 42'
 says "exec of what is not there" 127 'executable file not found' ctl exec echo -- nosuch

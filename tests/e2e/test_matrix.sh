@@ -43,7 +43,6 @@ pick() { local n=$((RANDOM % $#)); shift $n; PICKED=$1; } # no subshell: the dic
 masters_new 3
 lab_tool load
 masters_start
-pause() { read -rt "$1" <> <(:) || true; }
 manifest() { # NAME REPLICAS SCHEDULING
     cat << Y
 apiVersion: apps/v1
@@ -81,7 +80,7 @@ writer() {
     until [ -e "$WORK/stop" ]; do
         n=$((n + 1))
         printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: w-%s, labels: {writer: "1"}}\n' $n | client create -f - --request-timeout=5s > /dev/null 2>&1 && echo "w-$n" >> "$WORK/acked"
-        pause 0.05
+        wait_s 0.05
     done
 }
 : > "$WORK/acked"; writer & WRITER=$!; JOBS+=($WRITER)
@@ -156,7 +155,7 @@ apply() { # ACTOR FAULT
     esac
 }
 undo() { # ACTOR FAULT: after FOR_S it is over
-    [ "$2" = kill ] || pause $FOR_S
+    [ "$2" = kill ] || wait_s $FOR_S
     case "$1 $2" in
     master\ kill | worker\ kill) host_power_on "$HOST"; rm -rf "${WORK:?}/$HOST/run"/*; start "$HOST" ;;
     master\ pause | worker\ pause) on "$HOST" kill -CONT "$(process_of "$HOST")" ;;
@@ -179,7 +178,7 @@ cell() { # ACTOR FAULT SITUATION
     if [ "$actor" = master ] || [ "$actor" = worker ]; then VICTIM=node/${NODE[$HOST]}; else VICTIM=$(instance_of "$actor" "$HOST"); fi
     counts; failed=$FAILED requests=$REQUESTS
     { echo "victim $VICTIM, failover of $other, commands to $CTL_HOST"; ctl get pods -o wide; } >> "$out" 2>&1
-    [ "$situation" = rolling ] && { client rollout restart deployment/web >> "$out" 2>&1 || why="; the rolling update begins"; pause 0.2; }
+    [ "$situation" = rolling ] && { client rollout restart deployment/web >> "$out" 2>&1 || why="; the rolling update begins"; wait_s 0.2; }
     apply "$actor" "$fault" >> "$out" 2>&1 || why="$why; the fault is not seen"
     [ "$situation" = failover ] && on "$other" kill -9 "$(process_of "$other")"
     undo "$actor" "$fault" >> "$out" 2>&1 || why="$why; the host is there again"
