@@ -15,6 +15,7 @@
 // that was to be created, too, whoever has changed it since.
 #include "actors/apiserver/actors.h"
 #include "actors/apiserver/decide.h"
+#include "actors/apiserver/fate.h"
 #include "actors/apiserver/server.h"
 #include "runtime/api/packed.h"
 #include "runtime/base/canary.h"
@@ -300,7 +301,7 @@ static bool is_waiting(const job_t *job) {
 
 static void fail_late(actor_t *me, job_t *job) {
     server_t *s = actor_state(me);
-    if (job->state != JOB_WAITS_CACHE) {
+    if (job->state != JOB_WAITS_CACHE || job->is_unknown) {
         job_fail(me, job, ERR_TIMEOUT, "request did not complete within the allotted timeout");
         return;
     }
@@ -450,6 +451,7 @@ static void write_txn(actor_t *me, job_t *job, const request_t *r, decision_t *d
     job->answers = r->asked == r->stored && !streq(r->sub, "scale") ? r->asked : NULL;
     blob_unref(&job->value);
     job->value = x_steal(&decision->value);
+    if (!job->is_unknown) job->sent_after = ((server_t *)actor_state(me))->cache.revision;
     send_txn(me, job, r, decision->txn);
 }
 
@@ -494,21 +496,57 @@ static bool finish_packed(actor_t *me, job_t *job, int64_t revision) {
     return true;
 }
 
-static bytes_t uid_of(const blob_t *value) {
-    enum { OBJECT_METADATA = 1, METADATA_UID = 5 };
-    bytes_t packed = object_stored_packed(blob_bytes(value));
-    return packed_at(packed_at(packed, OBJECT_METADATA), METADATA_UID);
+static bool has_our_uid(const job_t *job) {
+    bytes_t uid = fate_uid(job->value);
+    return uid.len && bytes_eq(fate_uid(job->fresh.value), uid);
 }
 
-// After an unknown outcome: does the store hold what we were writing?
-static bool was_carried_out(const job_t *job) {
-    if (!job->is_unknown || !job->value || !job->fresh.is_known) return false;
-    if (job->outcome == API__OUTCOME__DELETED) return !job->fresh.exists;
-    if (!job->fresh.exists || CANARY(API_DENIES_OWN_WRITE)) return false;
-    if (bytes_eq(blob_bytes(job->fresh.value), blob_bytes(job->value))) return true;
-    bytes_t uid = uid_of(job->value);
-    return job->outcome == API__OUTCOME__CREATED && uid.len &&
-           bytes_eq(uid_of(job->fresh.value), uid);
+// By a fresh read: the store holds what we were writing, or what we deleted is gone.
+static bool is_done_already(const job_t *job) {
+    const fresh_t *fresh = &job->fresh;
+    if (job->outcome == API__OUTCOME__DELETED) return !fresh->exists || !has_our_uid(job);
+    if (!fresh->exists) return false;
+    // Ours, changed by others since or not.
+    if (job->outcome == API__OUTCOME__CREATED && has_our_uid(job)) return true;
+    return bytes_eq(blob_bytes(fresh->value), blob_bytes(job->value));
+}
+
+// A creation that a fresh read does not find.
+static bool settle_creation(actor_t *me, job_t *job, const request_t *r) {
+    server_t *s = actor_state(me);
+    if (s->cache.revision < job->fresh.read_revision) {
+        job_wait_cache(me, job, job->fresh.read_revision);
+        return true;
+    }
+    int64_t revision;
+    const char *path = keys_path(actor_arena(me), r->stored, r->ns, r->name);
+    fate_t fate = fate_of_creation(cache_of(&s->cache, r->stored), path, job->value,
+                                   job->sent_after, &revision);
+    if (fate == FATE_DONE)
+        finish_write(me, job, r, revision);
+    else if (fate == FATE_UNKNOWN)
+        job_fail(me, job, ERR_TIMEOUT, "the store's answer was lost: the write may have been done");
+    return fate != FATE_NOT_DONE;
+}
+
+// After an unknown outcome: true, the job has been answered or waits for what tells; false, it is
+// decided again on what the store holds.
+static bool settle_unknown(actor_t *me, job_t *job, const request_t *r) {
+    if (!job->is_unknown || !job->value) return false;
+    if (!job->fresh.is_known) {
+        fetch(me, job, r);
+        return true;
+    }
+    if (CANARY(API_DENIES_OWN_WRITE)) return false;
+    if (is_done_already(job)) {
+        if (job->fresh.exists && job->outcome != API__OUTCOME__DELETED) { // as it is now
+            blob_unref(&job->value);
+            job->value = blob_ref(job->fresh.value);
+        }
+        finish_write(me, job, r, job->fresh.revision);
+        return true;
+    }
+    return job->outcome == API__OUTCOME__CREATED && settle_creation(me, job, r);
 }
 
 static bool wait_for_lease(actor_t *me, job_t *job, const request_t *r) {
@@ -550,18 +588,7 @@ static void run_request(actor_t *me, job_t *job) {
     request_t r;
     actor_set_trace(me, job->trace_id);
     if (!read_request(me, job, &r) || wait_for_lease(me, job, &r)) return;
-    if (was_carried_out(job)) {
-        if (job->fresh.exists) { // as it is at this revision
-            blob_unref(&job->value);
-            job->value = blob_ref(job->fresh.value);
-        }
-        finish_write(me, job, &r, job->fresh.revision);
-        return;
-    }
-    if (job->is_unknown && !job->fresh.is_known) {
-        fetch(me, job, &r);
-        return;
-    }
+    if (settle_unknown(me, job, &r)) return;
     if (actors_are_asked(r.stored)) {
         actors_begin(me, job);
         return;
@@ -608,6 +635,7 @@ static void learn(actor_t *me, job_t *job, const Store__TxnReply *reply) {
     server_t *s = actor_state(me);
     fresh_reset(&job->fresh);
     job->fresh.is_known = true;
+    job->fresh.read_revision = reply->revision;
     job->fresh.key = str_dup(job->key);
     for (size_t i = 0; i < reply->n_replies; i++) {
         const Store__KeyValue *kv = first_kv(reply->replies[i]);

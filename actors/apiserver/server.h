@@ -70,7 +70,8 @@ typedef struct {
     bool is_known, exists;
     char *key;
     blob_t *value;
-    int64_t revision;
+    int64_t revision;      // of the object
+    int64_t read_revision; // of the store when it was read
     bool ns_is_known;
     namespace_state_t ns;
 } fresh_t;
@@ -99,6 +100,7 @@ typedef struct {
     bool is_fetching;      // the transaction under way only reads
     bool reads_ns;         // its second answer is the namespace
     bool is_unknown;       // a transaction may have been carried out unheard
+    int64_t sent_after;    // the cache's revision when that one was sent
     char *key;             // of the transaction under way
     blob_t *value;         // what it writes, stored form (a deletion: what goes)
     const kind_t *answers; // the answer is that, of this kind; NULL: it must be made from it

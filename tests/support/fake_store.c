@@ -14,6 +14,7 @@ struct fake_store {
     int64_t revision, compacted;
     int64_t last_lease;
     int lose;
+    bool deletes_lost;
 };
 
 // ---- what it holds ------------------------------------------------------------------------------
@@ -76,7 +77,14 @@ static void change(fake_store_t *s, const char *key, const void *value, size_t l
 
 int64_t fake_store_revision(const fake_store_t *s) { return s->revision; }
 void fake_store_compact(fake_store_t *s, int64_t revision) { s->compacted = revision; }
-void fake_store_lose_answers(fake_store_t *s, int n) { s->lose = n; }
+void fake_store_lose_answers(fake_store_t *s, int n) {
+    s->lose = n;
+    s->deletes_lost = false;
+}
+void fake_store_lose_and_delete(fake_store_t *s, int n) {
+    s->lose = n;
+    s->deletes_lost = true;
+}
 void fake_store_put(fake_store_t *s, const char *key, const char *value) {
     change(s, key, value, strlen(value), 0, ++s->revision);
 }
@@ -261,6 +269,16 @@ static Store__OpReply *run_op(arena_t *arena, fake_store_t *s, const Store__Op *
     return reply;
 }
 
+static void delete_again(fake_store_t *s, Store__Op **ops, size_t len) {
+    s->revision++;
+    for (size_t i = 0; i < len; i++) {
+        if (ops[i]->op_case != STORE__OP__OP_PUT) continue;
+        char *key = text_of(ops[i]->put->key);
+        change(s, key, NULL, 0, 0, s->revision);
+        free(key);
+    }
+}
+
 static void on_txn(actor_t *me, const message_t *msg, const void *body) {
     fake_store_t *s = ((state_t *)actor_state(me))->store;
     arena_t *arena = actor_arena(me);
@@ -286,10 +304,12 @@ static void on_txn(actor_t *me, const message_t *msg, const void *body) {
     reply.replies = ARENA_ARRAY(arena, Store__OpReply *, len + 1);
     for (size_t i = 0; i < len; i++)
         reply.replies[reply.n_replies++] = run_op(arena, s, ops[i], s->revision);
-    if (writes && s->lose > 0)
-        s->lose--;
-    else
+    if (!writes || s->lose == 0) {
         actor_reply(me, msg, &reply.base);
+        return;
+    }
+    s->lose--;
+    if (s->deletes_lost) delete_again(s, ops, len);
 }
 
 static void on_lease(actor_t *me, const message_t *msg, const void *body) {

@@ -23,3 +23,5 @@ void fake_store_compact(fake_store_t *store, int64_t revision);
 void fake_store_put(fake_store_t *store, const char *key, const char *value);
 // The next n transactions are carried out and their answers lost.
 void fake_store_lose_answers(fake_store_t *store, int n);
+// And what those n put is deleted at once, as by another client.
+void fake_store_lose_and_delete(fake_store_t *store, int n);

@@ -314,6 +314,19 @@ Test(apiserver_reads, a_write_whose_answer_was_lost_is_not_done_twice)
     ASSERT_NO_LEAKS();
 }
 
+// Somebody deletes what was made before the API server asks for it: it is not made again.
+Test(apiserver_reads, a_write_whose_answer_was_lost_does_not_come_back_from_the_dead)
+{
+    api_rig_t *rig = rig_new(1);
+    fake_store_lose_and_delete(rig->store, 1);
+    cr_expect_str_eq(rig_create(rig, CONFIG("a", "1")), "CREATED");
+    cr_expect_eq(fake_store_count(rig->store, "/registry/configmaps/"), 0);
+    cr_expect_str_eq(rig_create(rig, CONFIG("a", "1")), "CREATED");
+    cr_expect_eq(fake_store_count(rig->store, "/registry/configmaps/"), 1);
+    rig_destroy(&rig);
+    ASSERT_NO_LEAKS();
+}
+
 // ---- limits -------------------------------------------------------------------------------------
 Test(apiserver_reads, past_its_limits_it_says_so)
 {

@@ -162,7 +162,10 @@ Test(informers_actor, they_go_on_where_they_were_when_the_server_dies)
 Test(informers_actor, what_the_store_forgot_is_told_as_gone)
 {
     world_t *w = new_world();
-    const char *ghost = "metadata.name=g; metadata.namespace=default; metadata.resourceVersion=2";
+    const char *ghost =
+        arena_printf(&w->rig->arena,
+                     "metadata.name=g; metadata.namespace=default; metadata.resourceVersion=%lld",
+                     (long long)informer_revision(w->a.inf) + 1);
     informer_learn(w->a.inf, build(&w->rig->arena, &core__pod__descriptor, ghost));
     sim_pause(w->rig->sim, "n", true);
     rig_delete(w->rig, "v1", "Pod", "default", "x");
