@@ -28,7 +28,8 @@ typedef struct {
     int64_t listening_since_ms; // 0: nobody tells
     int64_t joined_ms;          // when a node was last heard for the first time
     zones_t zones;
-    bool all_are_away; // as it was told
+    bool all_are_away;   // as it was told
+    uint64_t turns_seen; // of the zones
 } state_t;
 
 static zone_limits_t limits_of(controller_t *c) {
@@ -100,11 +101,15 @@ static void touch_all(controller_t *c, int64_t delay_ms) {
 // After nodes were counted: what that means for those that are not looked at by themselves.
 static void look_at_zones(controller_t *c) {
     state_t *state = controller_state(c);
-    if (zones_all_are_away(&state->zones) == state->all_are_away) return;
-    state->all_are_away = !state->all_are_away;
-    log_info(actor_address(controller_actor(c)), "%s",
-             state->all_are_away ? "every node is away: no pods are sent away"
-                                 : "some nodes are back");
+    bool all_are_away = zones_all_are_away(&state->zones);
+    if (state->zones.turns == state->turns_seen && all_are_away == state->all_are_away) return;
+    state->turns_seen = state->zones.turns;
+    if (all_are_away != state->all_are_away) {
+        state->all_are_away = all_are_away;
+        log_info(actor_address(controller_actor(c)), "%s",
+                 state->all_are_away ? "every node is away: no pods are sent away"
+                                     : "some nodes are back");
+    }
     touch_all(c, 0);
 }
 
@@ -205,7 +210,7 @@ static bool voice_of(controller_t *c, const record_t *node, node_voice_t *ret_vo
 static repel_t repel_of(controller_t *c, life_t *life, bool wants_turn, int64_t *ret_wait_ms) {
     state_t *state = controller_state(c);
     *ret_wait_ms = INT64_MAX;
-    if (zones_all_are_away(&state->zones)) {
+    if (life->zone && zones_hold(&state->zones, life->zone)) {
         life->has_turn = false;
         return REPEL_OFF;
     }

@@ -1,8 +1,6 @@
 #include "actors/controllers/nodelife_zones.h"
 #include "runtime/base/check.h"
 
-enum { LOOK_AGAIN_MS = 1000 }; // where no rate says when
-
 void zones_done(zones_t *zones) {
     size_t at = 0;
     const char *key;
@@ -50,9 +48,17 @@ void zones_count(zones_t *zones, const char *key, int nodes, int away, int64_t n
     zone_state_t is = zone_state(zone, &zones->limits);
     zones->full += is == ZONE_FULL_DISRUPTION;
     zones->full -= was == ZONE_FULL_DISRUPTION;
+    zones->turns += is != was;
     if (is < was) zone->eased_ms = now_ms;
     if (zone->nodes == 0) free(map_remove(&zones->zones, key));
     if (all_were_away && !zones_all_are_away(zones)) zones->eased_ms = now_ms;
+}
+
+bool zones_hold(const zones_t *zones, const char *key) {
+    const zone_t *zone = map_get(&zones->zones, key);
+    bool is_small = zone && zone->nodes <= (size_t)zones->limits.large_zone;
+    return zones_all_are_away(zones) ||
+           (is_small && zone_state(zone, &zones->limits) == ZONE_PARTIAL_DISRUPTION);
 }
 
 // As the "generic cell rate algorithm": the time of the next turn says how much is used up.
@@ -68,10 +74,9 @@ static int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms, int64_t now_ms,
                     int64_t *ret_wait_ms) {
-    *ret_wait_ms = LOOK_AGAIN_MS;
     zone_t *zone = map_get(&zones->zones, key);
     assert(zone);
-    assert(!zones_all_are_away(zones));
+    assert(!zones_hold(zones, key));
     const zone_limits_t *limits = &zones->limits;
     int64_t eased_ms = max_of(zones->eased_ms, zone->eased_ms);
     bool was_among_them = eased_ms && now_ms - away_for_ms <= eased_ms;
@@ -79,10 +84,9 @@ repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms, int64_
     int64_t wait_ms = max_of(LOSS_SHOWS_MS - away_for_ms, returned_in_ms);
     if (wait_ms <= 0) {
         bool is_partial = zone_state(zone, limits) == ZONE_PARTIAL_DISRUPTION;
-        if (is_partial && zone->nodes <= (size_t)limits->large_zone) return REPEL_LATER;
         wait_ms = is_partial ? use_turn(zone, limits->rate_disrupted_milli, 1, now_ms)
                              : use_turn(zone, limits->rate_milli, limits->burst, now_ms);
     }
-    if (wait_ms > 0) *ret_wait_ms = wait_ms;
+    *ret_wait_ms = wait_ms > 0 ? wait_ms : INT64_MAX;
     return wait_ms > 0 ? REPEL_LATER : REPEL_NOW;
 }

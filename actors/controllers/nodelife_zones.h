@@ -48,6 +48,7 @@ typedef struct {
     zone_limits_t limits;
     map_t zones;      // key -> zone_t *; those that have nodes
     size_t full;      // zones in full disruption
+    uint64_t turns;   // how often the state of a zone has changed
     int64_t eased_ms; // when all zones were in full disruption last; 0: they were not
 } zones_t;            // zeroed, but for its limits
 void zones_done(zones_t *zones);
@@ -63,8 +64,10 @@ typedef enum {
     REPEL_NOW,
     REPEL_OFF, // nor may what had begun go on
 } repel_t;
-// Nobody is given up then: REPEL_OFF. False while there is no node.
-bool zones_all_are_away(const zones_t *zones);
+bool zones_all_are_away(const zones_t *zones); // false while there is no node
+// Is nobody of this zone given up, and what had begun called off: REPEL_OFF? Every node is away, or
+// most of a small zone: those that seemed to go alone were only the first to be missed.
+bool zones_hold(const zones_t *zones, const char *key);
 // Else: may a node of this zone, away for so long, be given up now? REPEL_NOW uses up a turn of
 // the zone. REPEL_LATER: *ret_wait_ms says when to ask again.
 repel_t zones_repel(zones_t *zones, const char *key, int64_t away_for_ms, int64_t now_ms,
