@@ -22,6 +22,7 @@ enum {
     BACKOFF_MAX_MS = 5000,     // of an actor that was killed often
     RESTART_MS = 1000,         // what a parent waits for before it starts a process that gave up
     SLOW_DISK_US = 30 * 1000,
+    SLOW_DISK_DRAINS_MS = 3000, // what was handed to it meanwhile is slow, too
     DISK_LOW_US = 50,
     DISK_HIGH_US = 2000,
     SKEW_MS = 3000,
@@ -382,7 +383,8 @@ static void hit_process(world_t *w, Actor__FaultRule__Kind kind, int64_t for_ms)
         break;
     default: files_fake_set_delay(member->files, SLOW_DISK_US, 10 * SLOW_DISK_US);
     }
-    disturb(w, process, for_ms);
+    bool is_disk = kind == ACTOR__FAULT_RULE__KIND__DISK_SLOW;
+    disturb(w, process, for_ms + (is_disk ? SLOW_DISK_DRAINS_MS : 0));
     add_trouble(w, kind, process, for_ms);
 }
 

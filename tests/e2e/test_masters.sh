@@ -97,6 +97,8 @@ for i in $(seq 16); do
     { printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: large-%s}\ndata:\n  x: ' "$i"; cat "$WORK/large"; echo; } > "$WORK/put.yaml"
     ctl create -f "$WORK/put.yaml" > /dev/null || not_ok "a large object is stored"
 done
+# What is written behind them tells damage from a torn tail, wherever a segment of the log ends.
+for i in $(seq 20); do echo "{apiVersion: v1, kind: ConfigMap, metadata: {name: small-$i}}" | ctl create -f - > /dev/null || not_ok "a small object is stored"; done
 # Its log is damaged while it is down: it refuses to serve, and one command on its machine makes it whole.
 power_cut "$lost"; rm -rf "${WORK:?}/$lost/run"/*
 for segment in "$WORK/$lost"/data/store/log/0*.seg; do printf 'damage' | dd of="$segment" bs=1 seek=600 conv=notrunc status=none; done
