@@ -337,6 +337,8 @@ static void drop_at(informer_t *inf, const char *key, int64_t revision) {
 
 void informer_learn(informer_t *inf, const ProtobufCMessage *object) {
     assert(object->descriptor == inf->spec.kind->type);
+    // The watch has told more by now: a late answer brings no deleted object back.
+    if (object_revision(object) <= inf->revision) return;
     arena_clear(&inf->scratch);
     const ProtobufCMessage *kept = object;
     if (inf->spec.slim) kept = inf->spec.slim(&inf->scratch, object);

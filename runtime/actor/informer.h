@@ -117,8 +117,8 @@ records_t informer_by(informer_t *inf, size_t index, const char *key); // the sa
 
 // ---- own writes
 // ----------------------------------------------------------------------------------- The answer to
-// a write of this kind: newer than what is kept, it is taken in as if the watch had brought it. A
-// deleted object: informer_learn_deleted with the reply's revision.
+// a write of this kind: newer than what the watch has told, it is taken in as if it had come by it.
+// A deleted object: informer_learn_deleted with the reply's revision.
 void informer_learn(informer_t *inf, const ProtobufCMessage *object);
 void informer_learn_deleted(informer_t *inf, const char *ns, const char *name, int64_t revision);
 

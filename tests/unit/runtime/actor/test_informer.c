@@ -267,6 +267,21 @@ Test(informer, own_writes_are_seen_at_once_and_older_news_do_not_undo_them)
     ASSERT_NO_LEAKS();
 }
 
+Test(informer, an_answer_that_comes_after_the_watch_brings_no_deleted_object_back)
+{
+    world_t *w = new_world(&(informer_spec_t){0});
+    begin(w);
+    create(w, "a", "");
+    int64_t made = w->rig->revision;
+    EXPECT_SEEN(w, "+a ");
+    rig_delete(w->rig, "v1", "Pod", "default", "a");
+    EXPECT_SEEN(w, "-a ");
+    informer_learn(w->probe.inf, &pod_at(&w->rig->arena, "a", (int)made)->base);
+    cr_assert_eq(informer_len(w->probe.inf), 0);
+    end_world(w);
+    ASSERT_NO_LEAKS();
+}
+
 Test(informer, a_record_outlives_its_place_in_the_cache)
 {
     arena_t arena = {0};
