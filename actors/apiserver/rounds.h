@@ -17,7 +17,7 @@ typedef struct {
 // answer.
 void rounds_on_question(actor_t *me, const message_t *msg, const void *body);
 void rounds_on_inject(actor_t *me, const message_t *msg, const void *body); // row: Chaos__Inject
-void rounds_on_move(actor_t *me, const message_t *msg, const void *body); // row: Actor__MoveActor
+void rounds_on_move(actor_t *me, const message_t *msg, const void *body);   // row: Actor__MoveActor
 // An answer or failure of a process. `body` NULL: it failed.
 void rounds_on_answer(actor_t *me, uint64_t id, const message_t *msg, err_t err, const char *why);
 void rounds_done(rounds_t *r);

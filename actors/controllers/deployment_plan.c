@@ -335,8 +335,7 @@ static void size_fresh(planning_t *p) {
 // reconcileOldReplicaSets).
 static void shrink_old(planning_t *p) {
     if (!total_of(p, true)) return;
-    int32_t min_available =
-        CANARY(DEPLOYMENT_IGNORES_MINIMUM) ? 0 : p->wanted - p->unavailable;
+    int32_t min_available = CANARY(DEPLOYMENT_IGNORES_MINIMUM) ? 0 : p->wanted - p->unavailable;
     int32_t fresh_unavailable = p->fresh->replicas - p->fresh->available;
     int32_t may_go = total_of(p, false) - min_available - fresh_unavailable;
     for (size_t i = 0; i < p->all_len && may_go > 0; i++) {

@@ -25,10 +25,10 @@ typedef struct journal journal_t;
 
 typedef struct {
     const char *dir;
-    uint64_t cluster_id;      // a log that exists must be of this cluster; 0: any
-    raft_id_t member_id;      // must be the log's own; 0: any, read_only
-    uint64_t segment_bytes;   // 0: the default
-    bool read_only;           // nothing is changed, a torn tail neither; ERR_NOT_FOUND: no log
+    uint64_t cluster_id;    // a log that exists must be of this cluster; 0: any
+    raft_id_t member_id;    // must be the log's own; 0: any, read_only
+    uint64_t segment_bytes; // 0: the default
+    bool read_only;         // nothing is changed, a torn tail neither; ERR_NOT_FOUND: no log
 } journal_options_t;
 
 typedef struct {
