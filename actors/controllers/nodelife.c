@@ -20,7 +20,8 @@ typedef struct {
     bool is_ready;
     bool is_away; // silent or not ready, as it is counted
     int64_t away_since_ms;
-    bool has_turn; // it may be given up; a write that fails is repeated without another turn
+    bool has_turn;        // it may be given up; a write that fails is repeated without another turn
+    int64_t turn_wall_ms; // since when
 } life_t;
 
 typedef struct {
@@ -220,6 +221,7 @@ static repel_t repel_of(controller_t *c, life_t *life, bool wants_turn, int64_t 
     repel_t repel =
         zones_repel(&state->zones, life->zone, now_ms - life->away_since_ms, now_ms, ret_wait_ms);
     life->has_turn = repel == REPEL_NOW;
+    if (life->has_turn) life->turn_wall_ms = actor_wall_ms(controller_actor(c));
     return repel;
 }
 
@@ -278,10 +280,13 @@ static void sync(controller_t *c, const char *key) {
     view.pods_len = pods.len;
     nodelife_plan_t plan;
     int64_t wait_ms;
-    view.repel = repel_of(c, life_of(c, r->name), false, &wait_ms);
+    life_t *life = life_of(c, r->name);
+    view.repel = repel_of(c, life, false, &wait_ms);
+    view.repelled_ms = life->has_turn ? life->turn_wall_ms : 0;
     nodelife_plan(&view, arena, &plan);
     if (plan.wants_to_repel && !plan.status) {
-        view.repel = repel_of(c, life_of(c, r->name), true, &wait_ms);
+        view.repel = repel_of(c, life, true, &wait_ms);
+        view.repelled_ms = life->has_turn ? life->turn_wall_ms : 0;
         nodelife_plan(&view, arena, &plan);
     }
     const kind_t *kind = followed_kind(FOLLOWED_NODES);

@@ -142,8 +142,11 @@ static bool tolerates_taint(const Core__Toleration *t, const Core__Taint *taint)
 }
 
 // When this taint sends the pod away, in wall time; INT64_MAX: never.
-static int64_t leaves_at_ms(const Core__Pod *pod, const Core__Taint *taint) {
+static int64_t leaves_at_ms(const nodelife_view_t *v, const Core__Pod *pod,
+                            const Core__Taint *taint) {
     int64_t since_ms = time_wall_ms(taint->timeadded), at_ms = -1;
+    // Stored times are cut to seconds: a toleration of one would be none.
+    if (is_managed(taint) && v->repelled_ms > since_ms) since_ms = v->repelled_ms;
     for (size_t i = 0; pod->spec && i < pod->spec->n_tolerations; i++) {
         const Core__Toleration *t = pod->spec->tolerations[i];
         if (!tolerates_taint(t, taint)) continue;
@@ -170,7 +173,7 @@ static void plan_pods(const nodelife_view_t *v, arena_t *arena, nodelife_plan_t 
         for (size_t j = 0; j < plan->taints_len; j++) {
             const Core__Taint *taint = plan->taints[j];
             if (!streq(or_empty(taint->effect), "NoExecute")) continue;
-            int64_t one_ms = leaves_at_ms(pod, taint);
+            int64_t one_ms = leaves_at_ms(v, pod, taint);
             if (one_ms < at_ms) at_ms = one_ms;
         }
         if (at_ms <= v->now_wall_ms)

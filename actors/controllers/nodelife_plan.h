@@ -18,7 +18,9 @@ typedef enum { NODE_HEARD, NODE_SILENT } node_voice_t;
 typedef struct {
     const Core__Node *node;
     node_voice_t voice;
-    repel_t repel;                // may NoExecute be set now, may it stand?
+    repel_t repel; // may NoExecute be set now, may it stand?
+    int64_t
+        repelled_ms; // wall: since when, to the millisecond; 0: only the taint knows, in seconds
     const Core__Pod *const *pods; // on this node, sorted by name
     size_t pods_len;
     int64_t now_wall_ms;
