@@ -22,7 +22,7 @@ enum {
     BACKOFF_MAX_MS = 5000,     // of an actor that was killed often
     RESTART_MS = 1000,         // what a parent waits for before it starts a process that gave up
     SLOW_DISK_US = 30 * 1000,
-    SLOW_DISK_DRAINS_MS = 3000, // what was handed to it meanwhile is slow, too
+    SLOW_DISK_DRAINS_MS = 10000, // what was handed to it meanwhile is slow, one after the other
     DISK_LOW_US = 50,
     DISK_HIGH_US = 2000,
     SKEW_MS = 3000,
